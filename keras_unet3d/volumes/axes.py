@@ -1,0 +1,42 @@
+"""Names for axes, so that no size ever travels as a bare triple.
+
+Arrays are ordered ``(z, y, x)``; people read and type ``x=248 y=244 z=64``.
+"""
+
+import re
+from collections.abc import Sequence
+
+from keras_unet3d.errors import InputError
+
+AXES = ("z", "y", "x")
+"""The spatial axes in the order of every array."""
+
+
+def named(values: Sequence[float], unit: str = "") -> str:
+    """Write one value per axis for people: ``named((64, 244, 248)) == "x=248 y=244 z=64"``.
+
+    Args:
+        values: three values, ordered z, y, x.
+        unit: written once, behind the last value.
+    """
+    text = " ".join(f"{axis}={value:.6g}" for axis, value in reversed(list(zip(AXES, values, strict=True))))
+    return f"{text} {unit}".rstrip()
+
+
+def parse_named(text: str, *, minimum: float = 0) -> tuple[float, float, float]:
+    """Read ``"x=248 y=244 z=64"``, in any order, back into ``(z, y, x)``.
+
+    Raises:
+        InputError: if an axis is missing, repeated, unknown or below `minimum`.
+    """
+    found = re.findall(r"([A-Za-z]+)\s*=\s*([^\s,=]+)", text)
+    values: dict[str, float] = {}
+    for axis, value in found:
+        try:
+            values[axis.lower()] = float(value)
+        except ValueError:
+            break
+    complete = sorted(values) == sorted(AXES) and len(found) == len(AXES)
+    if not complete or any(value < minimum for value in values.values()):
+        raise InputError(f"Expected one value of at least {minimum:g} for each axis, such as 'x=64 y=64 z=32'. Received: {text!r}")
+    return values["z"], values["y"], values["x"]

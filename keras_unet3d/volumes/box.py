@@ -1,0 +1,67 @@
+"""A place in a volume."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.mirroring import mirrored_range
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Voxels from `start` up to, not including, `stop`, each ordered z, y, x. May reach outside the volume."""
+
+    start: Triple
+    stop: Triple
+
+    @classmethod
+    def at(cls, start: Sequence[int], shape: Sequence[int]) -> "Box":
+        """The box of `shape` that begins at `start`."""
+        z, y, x = (int(value) for value in start)
+        depth, height, width = (int(value) for value in shape)
+        return cls((z, y, x), (z + depth, y + height, x + width))
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels along z, y and x."""
+        z, y, x = (stop - start for start, stop in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """For indexing an array whose first axes are z, y, x. Only for boxes that begin inside."""
+        z, y, x = (slice(start, stop) for start, stop in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    def shifted(self, offset: Sequence[int]) -> "Box":
+        """The same box, moved by `offset` (z, y, x)."""
+        return Box.at([a + b for a, b in zip(self.start, offset, strict=True)], self.shape)
+
+    def grown(self, margin: int) -> "Box":
+        """The box with `margin` more voxels on each of its six sides; negative shrinks it."""
+        z, y, x = self.start
+        return Box.at((z - margin, y - margin, x - margin), [size + 2 * margin for size in self.shape])
+
+    def clipped(self, shape: Sequence[int]) -> "Box":
+        """The part of the box that lies inside a volume of `shape`; empty (not negative) where there is none."""
+        start = [min(max(value, 0), size) for value, size in zip(self.start, shape, strict=True)]
+        stop = [min(max(value, low), size) for value, low, size in zip(self.stop, start, shape, strict=True)]
+        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+    def __str__(self) -> str:
+        ranges = zip(AXES, self.start, self.stop, strict=True)
+        return " ".join(f"{axis}={start}:{stop}" for axis, start, stop in reversed(list(ranges)))
+
+
+def read_mirrored(voxels: NDArray, box: Box) -> NDArray:
+    """Copy `box` out of an array whose first axes are z, y, x; what lies outside is mirrored in."""
+    z, y, x = (
+        mirrored_range(start, stop, length)
+        for start, stop, length in zip(box.start, box.stop, voxels.shape, strict=False)
+    )
+    return voxels[np.ix_(z, y, x)]

@@ -1,0 +1,99 @@
+"""Voxels and where they lie in space."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.volumes.axes import named
+
+Vector = tuple[float, float, float]
+IDENTITY: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the voxels of a volume lie in space, in the conventions of ITK (physical axes: left, posterior, superior).
+
+    Attributes:
+        shape: voxels along z, y, x.
+        spacing: distance between voxel centres along z, y, x, in `unit`.
+        origin: physical (x, y, z) of the first voxel's centre, in `unit`.
+        direction: 3×3; column j is the unit vector in which index x, y, z (j = 0, 1, 2) runs. Not orthogonal where a
+            NIfTI sform shears.
+        unit: ``"mm"``, ``"µm"``, or ``""`` where the file does not say.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: Vector = (1.0, 1.0, 1.0)
+    origin: Vector = (0.0, 0.0, 0.0)
+    direction: tuple[Vector, Vector, Vector] = IDENTITY
+    unit: str = ""
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """4×4 matrix from voxel index (x, y, z, 1) to physical position (x, y, z, 1)."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.asarray(self.direction) * np.asarray(self.spacing[::-1])
+        matrix[:3, 3] = self.origin
+        return matrix
+
+    def matches(self, other: "Grid", tolerance: float = 0.01) -> bool:
+        """Whether both grids put every voxel at the same place, to `tolerance` of the smallest voxel edge."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array(np.meshgrid(*([0, size - 1] for size in self.shape[::-1]), [1])).reshape(4, -1)
+        scale = _UNITS_IN_MM.get(other.unit, 1.0) / _UNITS_IN_MM.get(self.unit, 1.0) if self.unit and other.unit else 1.0
+        there = other.affine[:3] @ corners * scale
+        return bool(np.abs(self.affine[:3] @ corners - there).max() <= tolerance * min(self.spacing))
+
+    def __str__(self) -> str:
+        text = f"{named(self.shape)}, spacing {named(self.spacing, self.unit)}"
+        x, y, z = self.origin
+        if any(self.origin):
+            text += f", origin x={x:.6g} y={y:.6g} z={z:.6g}"
+        if self.direction != IDENTITY:
+            rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in self.direction)
+            text += f", direction [{rows}]"
+        return text
+
+
+_UNITS_IN_MM = {"mm": 1.0, "µm": 1e-3, "m": 1e3, "cm": 10.0, "nm": 1e-6}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a label value means: its name and, where the file has one, its colour (red, green, blue, 0–255)."""
+
+    name: str
+    colour: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An image or a label map on its grid.
+
+    Attributes:
+        voxels: float32 ``(z, y, x, channel)`` for an image, integers ``(z, y, x)`` for labels.
+        grid: where the voxels lie in space.
+        channels: a name per channel, empty where the file has none.
+        segments: label value → name and colour, empty where the file has none.
+        header: the header of the format that was read, so that the same format can write it back unchanged.
+        source: the file that was read.
+    """
+
+    voxels: NDArray[Any]
+    grid: Grid
+    channels: tuple[str, ...] = ()
+    segments: Mapping[int, Segment] = field(default_factory=dict)
+    header: Any = None
+    source: Path | None = None
+
+    def with_voxels(self, voxels: NDArray[Any], segments: Mapping[int, Segment] | None = None) -> "Volume":
+        """Other voxels on the same grid, with the same header: a label map for an image, say."""
+        if voxels.shape[:3] != self.grid.shape:
+            raise ValueError(f"Expected voxels of {named(self.grid.shape)}. Received: {named(voxels.shape[:3])}")
+        return replace(self, voxels=voxels, segments=segments or {}, channels=())
