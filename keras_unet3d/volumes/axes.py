@@ -38,5 +38,7 @@ def parse_named(text: str, *, minimum: float = 0) -> tuple[float, float, float]:
             break
     complete = sorted(values) == sorted(AXES) and len(found) == len(AXES)
     if not complete or any(value < minimum for value in values.values()):
-        raise InputError(f"Expected one value of at least {minimum:g} for each axis, such as 'x=64 y=64 z=32'. Received: {text!r}")
+        raise InputError(
+            f"Expected one value of at least {minimum:g} for each axis, such as 'x=64 y=64 z=32'. Received: {text!r}"
+        )
     return values["z"], values["y"], values["x"]

@@ -46,7 +46,9 @@ class Grid:
         if self.shape != other.shape:
             return False
         corners = np.array(np.meshgrid(*([0, size - 1] for size in self.shape[::-1]), [1])).reshape(4, -1)
-        scale = _UNITS_IN_MM.get(other.unit, 1.0) / _UNITS_IN_MM.get(self.unit, 1.0) if self.unit and other.unit else 1.0
+        scale = (
+            _UNITS_IN_MM.get(other.unit, 1.0) / _UNITS_IN_MM.get(self.unit, 1.0) if self.unit and other.unit else 1.0
+        )
         there = other.affine[:3] @ corners * scale
         return bool(np.abs(self.affine[:3] @ corners - there).max() <= tolerance * min(self.spacing))
 
