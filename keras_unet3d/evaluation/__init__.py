@@ -1,0 +1,1 @@
+"""Evaluation: scores of predictions and the pictures that show them."""

@@ -1,0 +1,1 @@
+"""Inference: tile plans and tiled prediction with any predictor."""

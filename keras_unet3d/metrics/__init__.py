@@ -1,0 +1,1 @@
+"""Metrics: how well a prediction agrees with a truth."""

@@ -44,7 +44,7 @@ class Geometry:
     @property
     def multiple(self) -> int:
         """Input origins of two tiles must differ by multiples of this for their pooling grids to line up (8)."""
-        return 2**self.depth
+        return 1 << self.depth
 
     @property
     def margin(self) -> int:

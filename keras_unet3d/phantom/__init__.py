@@ -1,0 +1,1 @@
+"""The phantom: a synthetic kidney, the embedded data of the demo and the tests."""

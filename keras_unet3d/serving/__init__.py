@@ -1,0 +1,1 @@
+"""Serving: SavedModels that need none of this package's code."""

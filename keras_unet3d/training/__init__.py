@@ -1,0 +1,1 @@
+"""Training: settings, the tf.data pipeline, the training step and loop, checkpoints, TensorBoard."""

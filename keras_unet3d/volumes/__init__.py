@@ -1,0 +1,1 @@
+"""Volumes: voxels and their grid in space, reading, writing, mirroring."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Box:
         return " ".join(f"{axis}={start}:{stop}" for axis, start, stop in reversed(list(ranges)))
 
 
-def read_mirrored(voxels: NDArray, box: Box) -> NDArray:
+def read_mirrored(voxels: NDArray[Any], box: Box) -> NDArray[Any]:
     """Copy `box` out of an array whose first axes are z, y, x; what lies outside is mirrored in."""
     z, y, x = (
         mirrored_range(start, stop, length)
