@@ -1,0 +1,43 @@
+"""Batch normalisation at test time (Çiçek et al. 2016, section 2)."""
+
+from typing import Any, Literal
+
+import keras
+
+Statistics = Literal["moving", "current"]
+"""``"moving"``: moments collected in training. ``"current"``: those of the tile itself, the paper's choice."""
+
+
+def with_current_statistics(model: keras.Model) -> keras.Model:
+    """Replace every batch normalisation by one over the current tile, with the same scale and offset.
+
+    One sample normalised by its own moments is what ``BatchNormalization(training=True)`` does with a batch of one;
+    here it is a layer without moving moments, so that a call can change nothing.
+
+    Args:
+        model: a functional network of `build_unet3d` or `build_unet2d`.
+
+    Returns:
+        A new model. Its variables are copies.
+    """
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return keras.layers.GroupNormalization(-1, epsilon=layer.epsilon, name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    def call(layer: keras.layers.Layer, *inputs: Any, **_mask: Any) -> Any:
+        return layer(*inputs)
+
+    current = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    for layer in model.layers:
+        weights = layer.get_weights()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            weights = weights[:2]  # gamma and beta; the moving mean and variance stay behind
+        current.get_layer(layer.name).set_weights(weights)
+    return current
+
+
+def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The batch normalisations of a model, in the order in which it applies them."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]

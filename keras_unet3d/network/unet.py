@@ -1,0 +1,169 @@
+"""The 3D U-Net and its 2D sibling, as functional Keras models that read as figure 2 of the paper does."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from keras_unet3d.network.sizes import Geometry, Padding, skip_crop
+from keras_unet3d.volumes.axes import AXES
+
+Normalization = Literal["batch", "group", "instance"] | None
+
+EPSILON = 1e-3
+"""Added to variances: the same in every normalisation, so that one network's weights fit another's."""
+CHANNELS_PER_GROUP = 8
+"""Group normalisation: channels that share their statistics (Wu and He 2018 use 32 groups of 2 to 64 channels)."""
+
+
+def build_unet3d(
+    input_shape: Sequence[int | None] = (116, 132, 132, 3),
+    classes: int = 3,
+    *,
+    filters: int = 32,
+    depth: int = 3,
+    padding: Padding = "valid",
+    normalization: Normalization = "batch",
+) -> keras.Model:
+    """Build the 3D U-Net of Çiçek et al. 2016, section 2 and figure 2.
+
+    With the defaults and without normalisation it has the paper's 19 069 955 parameters: every convolution has a bias,
+    the transposed convolutions have none.
+
+    Args:
+        input_shape: ``(z, y, x, channel)``; a spatial size of None is decided at every call.
+        classes: labels to tell apart.
+        filters: channels after the first convolution; doubled before every pooling, and at every level.
+        depth: number of poolings.
+        padding: ``"valid"``, unpadded as in the paper, where an axis loses 88 voxels; or ``"same"``, zero-padded.
+        normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
+
+    Input shape:
+        ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth)` calls valid.
+
+    Output shape:
+        ``(batch, z, y, x, class)``: logits. Unpadded, the output lies in the centre of the input.
+
+    Returns:
+        A functional model of built-in Keras layers.
+
+    Raises:
+        ValueError: if a spatial size cannot pass through the network; the message names the next one that can.
+
+    Example:
+        >>> model = build_unet3d((116, 132, 132, 3), classes=3)
+        >>> model.output_shape
+        (None, 28, 44, 44, 3)
+    """
+    return _build(input_shape, classes, filters, depth, padding, normalization, name="unet3d")
+
+
+def build_unet2d(
+    input_shape: Sequence[int | None] = (132, 132, 3),
+    classes: int = 3,
+    *,
+    filters: int = 32,
+    depth: int = 3,
+    padding: Padding = "valid",
+    normalization: Normalization = "batch",
+) -> keras.Model:
+    """Build the 2D network that the paper compares with: the same steps on single slices (section 4.1).
+
+    Args:
+        input_shape: ``(y, x, channel)``; a spatial size of None is decided at every call.
+        classes: labels to tell apart.
+        filters: channels after the first convolution.
+        depth: number of poolings.
+        padding: ``"valid"`` or ``"same"``.
+        normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
+
+    Input shape:
+        ``(batch, y, x, channel)``.
+
+    Output shape:
+        ``(batch, y, x, class)``: logits.
+
+    Returns:
+        A functional model of built-in Keras layers.
+
+    Raises:
+        ValueError: if a spatial size cannot pass through the network.
+    """
+    return _build(input_shape, classes, filters, depth, padding, normalization, name="unet2d")
+
+
+def _build(
+    input_shape: Sequence[int | None],
+    classes: int,
+    filters: int,
+    depth: int,
+    padding: Padding,
+    normalization: Normalization,
+    name: str,
+) -> keras.Model:
+    rank = len(input_shape) - 1
+    _check_sizes(input_shape[:-1], Geometry(padding, depth))
+    convolution, transposed, pooling, cropping = _LAYERS[rank]
+
+    def block(x: Any, channels: int, name: str) -> Any:
+        x = convolution(channels, 3, padding=padding, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+        x = _normalize(x, normalization, channels, name=f"{name}_norm")
+        return layers.ReLU(name=f"{name}_relu")(x)
+
+    inputs = x = layers.Input(tuple(input_shape), name="image")
+    skips = []
+    for level in range(depth):  # the analysis path: channels double before the pooling, to avoid bottlenecks
+        x = block(x, filters << level, f"down{level}a")
+        x = block(x, filters << (level + 1), f"down{level}b")
+        skips.append(x)
+        x = pooling(2, name=f"down{level}_pool")(x)
+
+    x = block(x, filters << depth, "bottom_a")
+    x = block(x, filters << (depth + 1), "bottom_b")
+
+    for level in reversed(range(depth)):  # the synthesis path
+        channels = filters << (level + 1)
+        x = transposed(2 * channels, 2, strides=2, use_bias=False, kernel_initializer="he_normal", name=f"up{level}")(x)
+        skip = skips[level]
+        if padding == "valid":
+            skip = cropping(skip_crop(level, depth), name=f"up{level}_crop")(skip)
+        x = layers.Concatenate(name=f"up{level}_concat")([skip, x])
+        x = block(x, channels, f"up{level}a")
+        x = block(x, channels, f"up{level}b")
+
+    logits = convolution(classes, 1, name="logits")(x)
+    return keras.Model(inputs, logits, name=name)
+
+
+_LAYERS: dict[int, tuple[Any, Any, Any, Any]] = {
+    2: (layers.Conv2D, layers.Conv2DTranspose, layers.MaxPooling2D, layers.Cropping2D),
+    3: (layers.Conv3D, layers.Conv3DTranspose, layers.MaxPooling3D, layers.Cropping3D),
+}
+
+
+def _normalize(x: Any, normalization: Normalization, channels: int, name: str) -> Any:
+    match normalization:
+        case "batch":
+            return layers.BatchNormalization(epsilon=EPSILON, name=name)(x)
+        case "group":
+            groups = max(channels // CHANNELS_PER_GROUP, 1)
+            return layers.GroupNormalization(groups, epsilon=EPSILON, name=name)(x)
+        case "instance":
+            return layers.GroupNormalization(-1, epsilon=EPSILON, name=name)(x)
+        case None:
+            return x
+        case _:
+            raise ValueError(
+                f"Expected a normalization of 'batch', 'group', 'instance' or None. Received: {normalization!r}"
+            )
+
+
+def _check_sizes(sizes: Sequence[int | None], geometry: Geometry) -> None:
+    for axis, size in zip(AXES[-len(sizes) :], sizes, strict=True):
+        if size is not None and not geometry.is_valid(size):
+            raise ValueError(
+                f"Axis {axis} of input_shape: a {geometry.padding!r} network of depth {geometry.depth} takes "
+                f"{geometry.minimum}, {geometry.minimum + geometry.multiple}, … voxels; the next is "
+                f"{geometry.nearest_valid(size)}. Received: {size}"
+            )
