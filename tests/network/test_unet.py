@@ -1,0 +1,87 @@
+"""The network is the paper's, to the last parameter."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_unet3d.network.unet import build_unet2d, build_unet3d
+
+
+def parameters(model: keras.Model) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+
+
+def test_parameter_counts_of_the_paper():
+    without = build_unet3d(normalization=None)
+    assert without.count_params() == 19_069_955
+    assert without.output_shape == (None, 28, 44, 44, 3)
+    assert parameters(build_unet3d()) == 19_074_627
+
+
+def test_channels_along_the_paths_are_those_of_figure_2():
+    model = build_unet3d(normalization=None)
+    channels = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv3D)]
+    assert channels == [32, 64, 64, 128, 128, 256, 256, 512, 256, 256, 128, 128, 64, 64, 3]
+    transposed = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv3DTranspose)]
+    assert [(layer.filters, layer.use_bias) for layer in transposed] == [(512, False), (256, False), (128, False)]
+    joined = [layer.output.shape[-1] for layer in model.layers if isinstance(layer, keras.layers.Concatenate)]
+    assert joined == [768, 384, 192]
+    crops = [layer.cropping[0] for layer in model.layers if isinstance(layer, keras.layers.Cropping3D)]
+    assert crops == [(4, 4), (16, 16), (40, 40)]
+
+
+def test_normalisation_stands_before_every_relu():
+    model = build_unet3d()
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.ReLU):
+            before = layer.input._keras_history.operation
+            assert isinstance(before, keras.layers.BatchNormalization)
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == 14
+
+
+@pytest.mark.parametrize("normalization", ["batch", "group", "instance", None])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_one_graph_runs_at_every_valid_size(padding, normalization):
+    model = build_unet3d((None, None, None, 2), 4, filters=2, depth=2, padding=padding, normalization=normalization)
+    lost, sizes = (40, (44, 48, 52)) if padding == "valid" else (0, (4, 8, 12))
+    tile = np.random.default_rng(0).standard_normal((2, *sizes, 2), dtype=np.float32)
+    assert model(tile).shape == (2, *(size - lost for size in sizes), 4)
+
+
+def test_the_unpadded_output_lies_in_the_centre_of_the_input():
+    """Only voxels within the receptive field, 44 on each side, may move an output voxel."""
+    model = build_unet3d((92, 92, 92, 1), 2, filters=2, normalization=None)
+    rng = np.random.default_rng(1)
+    tile = rng.standard_normal((1, 92, 92, 92, 1), dtype=np.float32)
+    here = keras.ops.convert_to_numpy(model(tile))
+    tile[0, 47, 47, 47] += 10
+    moved = np.abs(keras.ops.convert_to_numpy(model(tile)) - here).max(axis=(0, 4))
+    assert moved.shape == (4, 4, 4)
+    assert moved.max() > 0
+    z, y, x = np.unravel_index(moved.argmax(), moved.shape)
+    assert min(z, y, x) >= 1  # voxel 47 is output voxel 3
+
+
+def test_the_2d_sibling_is_the_same_network_on_slices():
+    model = build_unet2d((132, 132, 3), 3, normalization=None)
+    assert model.output_shape == (None, 44, 44, 3)
+    names = [layer.name for layer in model.layers]
+    assert names == [layer.name for layer in build_unet3d(normalization=None).layers]
+
+
+def test_keras_file_needs_no_custom_objects(tmp_path):
+    model = build_unet3d((None, None, None, 1), 2, filters=2, depth=1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    tile = np.random.default_rng(2).standard_normal((1, 18, 18, 18, 1), dtype=np.float32)
+    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(tile)) for m in (model, again)))
+
+
+def test_a_size_that_cannot_pass_is_refused_with_the_next_that_can():
+    with pytest.raises(ValueError, match="Axis y of input_shape.* the next is 132. Received: 130"):
+        build_unet3d((116, 130, 132, 3))
+
+
+def test_an_unknown_normalisation_is_refused():
+    with pytest.raises(ValueError, match="Received: 'layer'"):
+        build_unet3d(normalization="layer")
