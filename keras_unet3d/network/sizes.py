@@ -29,6 +29,20 @@ def skip_crop(level: int, depth: int) -> int:
     return lost_below(level + 1, depth)
 
 
+def padded_reach(depth: int) -> int:
+    """Voxels from the end of a zero-padded input, at a multiple of 2^depth, that its zeros reach into the output.
+
+    Two 3×3×3 convolutions reach 2 voxels at every level. A pooled voxel is reached if either of its two is, so this can
+    be more than an unpadded network loses on that side, whose pooling grid begins 2 voxels later: 46 for a depth of 3.
+    """
+    reach = CONVOLUTIONS_LOSE // 2
+    for _ in range(depth):
+        reach = -(-reach // 2) + CONVOLUTIONS_LOSE // 2
+    for _ in range(depth):
+        reach = 2 * reach + CONVOLUTIONS_LOSE // 2
+    return reach
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Which lengths a U-Net takes along each axis, and what it returns.
@@ -60,10 +74,12 @@ class Geometry:
     def halo(self) -> int:
         """Voxels that a tile reads beyond what it writes, on each side, to give what the whole volume gives.
 
-        44 unpadded. 48 padded: the same reach, up to the next multiple, so that the pooling grid stays where it is.
+        44 unpadded. 48 padded: the reach of the zeros, 46, up to the next multiple, so that the pooling grid stays in
+        place.
         """
-        reach = lost_below(0, self.depth) // 2
-        return reach if self.padding == "valid" else _up(reach, self.multiple)
+        if self.padding == "valid":
+            return lost_below(0, self.depth) // 2
+        return _up(padded_reach(self.depth), self.multiple)
 
     @property
     def minimum(self) -> int:

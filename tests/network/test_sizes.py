@@ -1,10 +1,11 @@
 """The sizes of figure 2, and that they hold for every depth."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_unet3d.network.sizes import Geometry, skip_crop
+from keras_unet3d.network.sizes import Geometry, padded_reach, skip_crop
 
 geometries = st.builds(Geometry, st.sampled_from(["valid", "same"]), st.integers(1, 5))
 
@@ -30,6 +31,27 @@ def test_a_padded_network_keeps_its_length_and_reads_a_halo_of_whole_multiples()
     geometry = Geometry("same")
     assert (geometry.margin, geometry.halo, geometry.multiple, geometry.minimum) == (0, 48, 8, 8)
     assert geometry.output_length(64) == 64
+
+
+@pytest.mark.parametrize(("depth", "halo"), [(1, 8), (2, 24), (3, 48), (4, 96)])
+def test_the_zeros_of_a_padded_network_end_within_its_halo(depth: int, halo: int):
+    """Follow which voxels the zeros beyond the end of an axis have touched, through every step of the network."""
+
+    def convolve_twice(touched: np.ndarray) -> np.ndarray:
+        for _ in range(2):
+            touched = touched | np.append(touched[1:], [True])
+        return touched
+
+    x = np.zeros(1 << 10, dtype=bool)
+    skips = []
+    for _ in range(depth):
+        skips.append(convolve_twice(x))
+        x = skips[-1].reshape(-1, 2).any(axis=1)
+    x = convolve_twice(x)
+    for skip in reversed(skips):
+        x = convolve_twice(np.repeat(x, 2) | skip)
+    assert padded_reach(depth) == x.sum()
+    assert Geometry("same", depth).halo == halo
 
 
 @given(geometries, st.integers(1, 600))

@@ -1,0 +1,76 @@
+"""Tiles along one axis: exact cover, aligned origins, halos."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
+from keras_unet3d.network.sizes import Geometry
+
+geometries = st.builds(Geometry, padding=st.sampled_from(["valid", "same"]), depth=st.integers(1, 4))
+
+
+def test_the_papers_tile_moves_by_40_although_it_returns_44():
+    tiling = axis_tiling(248, 132, Geometry())
+    assert (tiling.tile, tiling.stride, tiling.count) == (132, 40, 7)
+    assert [tiling.read_start(i) for i in range(3)] == [-44, -4, 36]
+    assert [(tiling.write_start(i), tiling.write_stop(i)) for i in (0, 1, 6)] == [(0, 40), (40, 80), (240, 248)]
+
+
+def test_the_last_tile_uses_all_that_it_returns():
+    tiling = axis_tiling(84, 132, Geometry())  # 40 + 44
+    assert (tiling.count, tiling.write_start(1), tiling.write_stop(1)) == (2, 40, 84)
+    assert axis_tiling(85, 132, Geometry()).count == 3
+
+
+def test_a_padded_tile_keeps_all_but_its_halo_and_stays_inside_the_whole():
+    tiling = axis_tiling(245, 152, Geometry("same"))  # the whole is 248, 56 voxels lie between two halos
+    assert (tiling.tile, tiling.count) == (152, 3)
+    assert [tiling.read_start(i) for i in range(3)] == [0, 56, 96]
+    assert [(tiling.write_start(i), tiling.write_stop(i)) for i in range(3)] == [(0, 104), (104, 160), (160, 245)]
+    assert [tiling.crop_start(i) for i in range(3)] == [0, 48, 64]
+
+
+@pytest.mark.parametrize(("padding", "shortest"), [("valid", 100), ("same", 104)])
+def test_the_shortest_tile_of_several_moves_by_8(padding, shortest):
+    assert shortest_of_many(Geometry(padding)) == shortest
+    assert axis_tiling(1000, shortest, Geometry(padding)).stride == 8
+
+
+@settings(max_examples=400)
+@given(geometries, st.integers(1, 700), st.integers(0, 60))
+def test_tiles_cover_each_voxel_once_on_one_pooling_grid(geometry, length, longer):
+    longest = shortest_of_many(geometry) + longer * geometry.multiple
+    tiling = axis_tiling(length, longest, geometry)
+    assert geometry.is_valid(tiling.tile)
+    assert tiling.tile <= longest
+    written = []
+    for i in range(tiling.count):
+        written += range(tiling.write_start(i), tiling.write_stop(i))
+        assert (tiling.read_start(i) - tiling.read_start(0)) % geometry.multiple == 0
+        assert tiling.write_start(i) < tiling.write_stop(i)
+    assert written == list(range(length))
+
+
+@settings(max_examples=400)
+@given(geometries, st.integers(1, 700), st.integers(0, 60))
+def test_what_is_written_has_its_halo_and_lies_in_the_output(geometry, length, longer):
+    tiling = axis_tiling(length, shortest_of_many(geometry) + longer * geometry.multiple, geometry)
+    whole = -(-length // geometry.multiple) * geometry.multiple
+    for i in range(tiling.count):
+        start, stop, read = tiling.write_start(i), tiling.write_stop(i), tiling.read_start(i)
+        crop = tiling.crop_start(i)
+        assert crop >= 0
+        assert crop + stop - start <= geometry.output_length(tiling.tile)
+        assert read + geometry.margin // 2 + crop == start  # the output lies in the centre of the input
+        if geometry.padding == "same":
+            assert read >= 0
+            assert read + tiling.tile <= whole
+            assert read == 0 or start - read >= geometry.halo
+            assert read + tiling.tile == whole or read + tiling.tile - stop >= geometry.halo
+
+
+@given(geometries, st.integers(1, 300))
+def test_an_axis_that_fits_takes_one_tile_of_the_shortest_valid_length(geometry, length):
+    tiling = axis_tiling(length, max(geometry.input_length(length), shortest_of_many(geometry)), geometry)
+    assert (tiling.count, tiling.tile) == (1, geometry.input_length(length))
