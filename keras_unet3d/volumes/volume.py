@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.units import IN_MM
 
 Vector = tuple[float, float, float]
 IDENTITY: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -24,7 +25,7 @@ class Grid:
         origin: physical (x, y, z) of the first voxel's centre, in `unit`.
         direction: 3×3; column j is the unit vector in which index x, y, z (j = 0, 1, 2) runs. Not orthogonal where a
             NIfTI sform shears.
-        unit: ``"mm"``, ``"µm"``, or ``""`` where the file does not say.
+        unit: ``"mm"``, ``"µm"`` or another of `units.IN_MM`, or ``""`` where the file does not say.
     """
 
     shape: tuple[int, int, int]
@@ -41,15 +42,38 @@ class Grid:
         matrix[:3, 3] = self.origin
         return matrix
 
+    @classmethod
+    def from_affine(cls, shape: tuple[int, int, int], affine: NDArray[Any], unit: str = "") -> "Grid":
+        """The grid of a 4×4 matrix from voxel index (x, y, z, 1) to physical position: the inverse of `affine`.
+
+        Raises:
+            ValueError: if the matrix puts different voxels at one place, or holds what is not a number.
+        """
+        matrix = np.asarray(affine, dtype=np.float64) + 0.0  # -0.0 becomes 0.0
+        lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+        if not np.isfinite(matrix).all() or not (lengths > 0).all():
+            raise ValueError(f"Expected an affine of finite numbers without empty columns. Received: {matrix.tolist()}")
+        directions = matrix[:3, :3] / lengths
+        if abs(np.linalg.det(directions)) < 1e-6:
+            raise ValueError(f"Expected an affine whose columns span space. Received: {matrix.tolist()}")
+        x, y, z = (_vector(row) for row in directions)
+        return cls(shape, _vector(lengths[::-1]), _vector(matrix[:3, 3]), (x, y, z), unit)
+
+    def in_unit(self, unit: str) -> "Grid":
+        """The same places, measured in another unit; unchanged where either unit is unknown."""
+        if unit == self.unit or not unit or not self.unit:
+            return self
+        scale = IN_MM[self.unit] / IN_MM[unit]
+        z, y, x = (value * scale for value in self.spacing)
+        a, b, c = (value * scale for value in self.origin)
+        return replace(self, spacing=(z, y, x), origin=(a, b, c), unit=unit)
+
     def matches(self, other: "Grid", tolerance: float = 0.01) -> bool:
         """Whether both grids put every voxel at the same place, to `tolerance` of the smallest voxel edge."""
         if self.shape != other.shape:
             return False
         corners = np.array(np.meshgrid(*([0, size - 1] for size in self.shape[::-1]), [1])).reshape(4, -1)
-        scale = (
-            _UNITS_IN_MM.get(other.unit, 1.0) / _UNITS_IN_MM.get(self.unit, 1.0) if self.unit and other.unit else 1.0
-        )
-        there = other.affine[:3] @ corners * scale
+        there = other.in_unit(self.unit).affine[:3] @ corners
         return bool(np.abs(self.affine[:3] @ corners - there).max() <= tolerance * min(self.spacing))
 
     def __str__(self) -> str:
@@ -63,7 +87,9 @@ class Grid:
         return text
 
 
-_UNITS_IN_MM = {"mm": 1.0, "µm": 1e-3, "m": 1e3, "cm": 10.0, "nm": 1e-6}
+def _vector(values: NDArray[np.float64]) -> Vector:
+    first, second, third = values.tolist()
+    return first, second, third
 
 
 @dataclass(frozen=True)

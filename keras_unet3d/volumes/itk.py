@@ -1,0 +1,112 @@
+"""NRRD and MetaImage, through SimpleITK."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.declared import check_declared
+from keras_unet3d.volumes.itk_header import mark_unit, packed_voxels, read_fields, unit_in, unit_key
+from keras_unet3d.volumes.suffixes import suffix_of
+from keras_unet3d.volumes.volume import Grid, Volume
+
+NAME = "NRRD or MetaImage"
+
+_OF_THE_READER = ("ITK_", "NRRD_")
+"""Keys that SimpleITK adds when it reads: the grid, said again."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Keys and values of a file's header beside its grid, and the suffix of the format they belong to."""
+
+    suffix: str
+    values: Mapping[str, str]
+
+
+def read(path: Path) -> Volume:
+    """Read ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``; vectors, or a fourth axis, are channels."""
+    fields = read_fields(path)
+    if "0" in fields.get("sizes", "").split():  # which SimpleITK calls a damaged file
+        raise InputError(f"{path}: an axis has no voxels (sizes: {fields['sizes']}). Export the volume again.")
+    sitk = quiet_simpleitk()
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    size, components = reader.GetSize(), reader.GetNumberOfComponents()
+    if len(size) not in {3, 4} or (len(size) == 4 and components > 1):
+        raise InputError(
+            f"{path}: has {len(size)} axes of {'×'.join(map(str, size))} voxels; a volume has x, y, z and, where it "
+            "has channels, those. Export it as one volume."
+        )
+    unit, factor = unit_in(path, fields)
+    stored, packing = packed_voxels(path, fields)
+    x, y, z, *others = size
+    channels = max([components, *others])
+    check_declared(path, (z, y, x), _dtype(reader.GetPixelID()), channels=channels, stored=stored, packing=packing)
+    image = reader.Execute()
+    values = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if not key.startswith(_OF_THE_READER)}
+    voxels = sitk.GetArrayFromImage(image)
+    if len(size) == 4:
+        voxels = np.moveaxis(voxels, 0, -1)
+    return Volume(voxels, grid_of(image, unit, factor), header=Metadata(suffix_of(path), values))
+
+
+def write(path: Path, volume: Volume, *, labels: bool) -> None:
+    """Write ``.nrrd`` or ``.mha``, with the keys of the header that was read if it was of the same format."""
+    known = volume.header
+    same = isinstance(known, Metadata) and known.suffix == suffix_of(path)
+    write_with(path, volume.voxels, volume.grid, known.values if same else {}, compressed=labels)
+
+
+def write_with(path: Path, voxels: NDArray[Any], grid: Grid, metadata: Mapping[str, str], *, compressed: bool) -> None:
+    """Write voxels ``(z, y, x)`` or ``(z, y, x, channel)`` with these keys in the header."""
+    sitk = quiet_simpleitk()
+    if suffix_of(path) == ".mha":  # which knows um, mm and cm only
+        grid = grid.in_unit({"m": "mm", "nm": "µm"}.get(grid.unit, grid.unit))
+    vectors = voxels.ndim == 4 and voxels.shape[-1] > 1
+    image = sitk.GetImageFromArray(voxels if vectors else voxels.reshape(grid.shape), isVector=vectors)
+    image.SetSpacing(grid.spacing[::-1])
+    image.SetOrigin(grid.origin)
+    image.SetDirection([value for row in grid.direction for value in row])
+    unit = unit_key(path, grid.unit)
+    for key, value in {**metadata, **unit}.items():
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(path), useCompression=compressed)
+    if unit:
+        mark_unit(path)
+
+
+def grid_of(image: Any, unit: str, factor: float = 1.0) -> Grid:
+    """The grid of the first three axes of a SimpleITK image, whose lengths times `factor` are in `unit`."""
+    x, y, z = image.GetSize()[:3]
+    dimension = image.GetDimension()
+    direction = np.asarray(image.GetDirection()).reshape(dimension, dimension)[:3, :3]
+    affine = np.eye(4)
+    affine[:3, :3] = direction * np.asarray(image.GetSpacing()[:3]) * factor
+    affine[:3, 3] = np.asarray(image.GetOrigin()[:3]) * factor
+    return Grid.from_affine((z, y, x), affine, unit)
+
+
+def quiet_simpleitk() -> Any:
+    """SimpleITK, without its warnings on the terminal: what matters is raised here as an error."""
+    import SimpleITK
+
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    return SimpleITK
+
+
+def _dtype(pixel: int) -> Any:
+    """The NumPy type of a SimpleITK pixel type, of one component where it is a vector."""
+    sitk = quiet_simpleitk()
+    words = sitk.GetPixelIDValueAsString(pixel)
+    bits = re.search(r"(\d+)-bit", words)
+    if "complex" in words:
+        return np.complex128
+    kind = "f" if "float" in words else "u" if "unsigned" in words else "i"
+    return np.dtype(f"{kind}{int(bits[1]) // 8 if bits else 8}")

@@ -1,0 +1,75 @@
+"""What SimpleITK neither tells of a NRRD or MetaImage header nor writes into it: the unit of length, and the packing.
+
+NRRD: ``space units`` (http://teem.sourceforge.net/nrrd/format.html); MetaImage: ``DistanceUnits`` (um, mm or cm).
+"""
+
+import re
+from pathlib import Path
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.declared import DEFLATE
+from keras_unet3d.volumes.units import read_unit
+
+_LONGEST_HEADER = 1 << 24
+_ASCII = {"µm": "um"}
+
+# SimpleITK writes these as keys of the user's; one byte then makes them the format's own.
+_MARKS = {
+    "nrrd": ("space units", b"\nspace units:=", b"\nspace units: "),
+    "mha": ("DistanceUnitz", b"\nDistanceUnitz =", b"\nDistanceUnits ="),
+}
+
+
+def read_fields(path: Path) -> dict[str, str]:
+    """The fields of the text header, names in lower case."""
+    with path.open("rb") as file:
+        text = file.read(_LONGEST_HEADER)
+    nrrd = text.startswith(b"NRRD")
+    end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile[^\n]*\n?", text)
+    lines = text[: end.end() if end else 0].decode("utf-8", errors="replace").splitlines()
+    pairs = (re.match(r"([^:=#]+?)\s*(?:: |=)\s*(.*)" if nrrd else r"(\w+)\s*=\s*(.*)", line) for line in lines)
+    return {pair[1].lower(): pair[2].strip() for pair in pairs if pair}
+
+
+def unit_in(path: Path, fields: dict[str, str]) -> tuple[str, float]:
+    """The unit of length, and the factor that brings lengths in the file to it.
+
+    Raises:
+        InputError: if the axes have different units.
+    """
+    text = fields.get("space units") or fields.get("units") or fields.get("distanceunits", "")
+    units = {read_unit(name) for name in re.findall(r'"([^"]*)"|(\S+)', text) for name in name if name.strip()}
+    if len(units) > 1:
+        raise InputError(f"{path}: its axes have different units ({text}). Give all three the same unit.")
+    return units.pop() if units else ("", 1.0)
+
+
+def packed_voxels(path: Path, fields: dict[str, str]) -> tuple[int | None, int]:
+    """Bytes that hold the voxels, None where unknown, and what one of them unpacks to at most."""
+    if "data file" in fields or "datafile" in fields or fields.get("elementdatafile", "LOCAL") != "LOCAL":
+        return None, 1
+    encoding = fields.get("encoding", "gzip" if fields.get("compresseddata", "").lower() == "true" else "raw")
+    packing = {"raw": 1, "gzip": DEFLATE, "gz": DEFLATE}.get(encoding.lower())
+    return (path.stat().st_size, packing) if packing else (None, 1)
+
+
+def unit_key(path: Path, unit: str) -> dict[str, str]:
+    """The key with which SimpleITK is to write the unit, before `mark_unit`; empty for an unknown unit."""
+    text = _ASCII.get(unit, unit)
+    name = _MARKS[_kind(path)][0]
+    if not text:
+        return {}
+    return {name: f'"{text}" "{text}" "{text}"' if _kind(path) == "nrrd" else text}
+
+
+def mark_unit(path: Path) -> None:
+    """Make the key of `unit_key` the format's own field, in place."""
+    _, written, meant = _MARKS[_kind(path)]
+    with path.open("r+b") as file:
+        position = file.read(_LONGEST_HEADER).find(written)
+        file.seek(position)
+        file.write(meant)
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")

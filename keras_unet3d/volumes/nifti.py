@@ -1,0 +1,126 @@
+"""NIfTI, through nibabel: sform, qform, their codes, the units and everything else in the header stay as they were."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.declared import DEFLATE, check_declared
+from keras_unet3d.volumes.volume import Grid, Volume
+
+NAME = "NIfTI"
+
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From NIfTI's physical axes (right, anterior, superior) to ours, and back."""
+
+_UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
+_LONGEST_AXIS = 32767
+"""A NIfTI-1 header counts voxels in 16 bits; longer axes need NIfTI-2."""
+
+
+def read(path: Path) -> Volume:
+    """Read ``.nii`` or ``.nii.gz``: 3D, or with channels as fourth axis, as fifth (vectors), or as RGB."""
+    import nibabel
+
+    image = nibabel.load(path, mmap=False)
+    if not isinstance(image, nibabel.Nifti1Image):
+        raise InputError(f"{path}: is {type(image).__name__}, no NIfTI volume. Export it as a NIfTI volume.")
+    header = image.header
+    shape = tuple(int(size) for size in header.get_data_shape())
+    grid_shape, channels = _sizes(path, shape)
+    packed = path.name.lower().endswith(".gz")
+    stored = path.stat().st_size - (0 if packed else int(image.dataobj.offset))
+    dtype = header.get_data_dtype()
+    check_declared(path, grid_shape, dtype, channels=channels, stored=stored, packing=DEFLATE if packed else 1)
+    grid = _grid(path, header)
+    scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+    voxels = image.dataobj.get_scaled(np.float32) if scaled else image.dataobj.get_unscaled()
+    if voxels.dtype.names:
+        voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
+        shape = (*shape, voxels.shape[-1])
+    x, y, z = shape[:3]
+    voxels = voxels.reshape((x, y, z) if len(shape) == 3 else (x, y, z, -1), order="F").swapaxes(0, 2)
+    return Volume(voxels, grid, header=header)
+
+
+def write(path: Path, volume: Volume, *, labels: bool) -> None:
+    """Write with the header that was read, or with one made of the grid (scanner coordinates, code 1)."""
+    import nibabel
+
+    header = _header(path, volume)
+    voxels = volume.voxels.swapaxes(0, 2)
+    if not labels:
+        voxels = voxels.reshape(_image_shape(voxels.shape, header.get_data_shape()))
+    header.set_data_dtype(voxels.dtype.newbyteorder(header.endianness))
+    header["cal_min"] = header["cal_max"] = 0  # the display range of what was read
+    if labels:
+        header.set_intent("label")
+    elif header.get_intent()[0] == "label":
+        header.set_intent("none")
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    image = kind(voxels, None, header=header)
+    image.header.set_slope_inter(1, 0)
+    nibabel.save(image, path)
+
+
+def _sizes(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
+    """Voxels along z, y, x, and channels."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) < 3:
+        raise InputError(
+            f"{path}: has {len(shape)} axes ({'×'.join(map(str, shape))} voxels); a volume has x, y and z. Stack the "
+            "slices into one volume."
+        )
+    x, y, z, *others = shape
+    if len([size for size in others if size != 1]) > 1:
+        raise InputError(
+            f"{path}: has axes of {'×'.join(map(str, others))} behind {named((z, y, x))}; only one, the channels, can "
+            "be read. Save one time point to a file."
+        )
+    return (z, y, x), max([1, *others]) if min([1, *others]) > 0 else 0
+
+
+def _grid(path: Path, header: Any) -> Grid:
+    x, y, z = (int(size) for size in header.get_data_shape()[:3])
+    unit = _UNITS.get(header.get_xyzt_units()[0], "")
+    try:
+        return Grid.from_affine((z, y, x), _LPS @ header.get_best_affine(), unit)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: its sform or qform is damaged (it puts different voxels at one place, or holds what is no "
+            "number). Export the volume again, or correct the header."
+        ) from error
+
+
+def _header(path: Path, volume: Volume) -> Any:
+    """The header that was read, where it still says where the voxels lie; else a new one."""
+    import nibabel
+
+    known = volume.header
+    if isinstance(known, nibabel.Nifti1Header) and _grid(path, known) == volume.grid:
+        return known.copy()
+    grid = volume.grid.in_unit({"cm": "mm", "nm": "µm"}.get(volume.grid.unit, volume.grid.unit))
+    long = max(*grid.shape, *volume.voxels.shape) > _LONGEST_AXIS
+    header = nibabel.Nifti2Header() if long else nibabel.Nifti1Header()
+    header.set_data_shape(grid.shape[::-1])
+    affine = _LPS @ grid.affine
+    direction = np.asarray(grid.direction)
+    # A qform cannot shear: software that prefers it must not be misled.
+    orthogonal = np.allclose(direction.T @ direction, np.eye(3), atol=1e-6)
+    header.set_qform(affine, code=1 if orthogonal else 0)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units(next((name for name, unit in _UNITS.items() if unit == grid.unit), "unknown"))
+    return header
+
+
+def _image_shape(shape: tuple[int, ...], known: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of the file (x, y, z, channels): as in the file that was read, where the channels are as many."""
+    *space, channels = shape
+    if len(known) == 5 and known[3] == 1 and known[4] == channels:
+        return (*space, 1, channels)
+    if channels == 1 and len(known) < 4:
+        return tuple(space)
+    return shape

@@ -1,0 +1,85 @@
+"""Outputs that appear whole or not at all: written beside, then renamed in."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keras_unet3d.errors import InputError, WorkError
+from keras_unet3d.volumes.suffixes import stem_of, suffix_of
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path beside `path`, with its suffix, and rename it in once the block has ended well.
+
+    A block that fails leaves nothing new, and the old file, if there was one, as it was. A killed process also leaves
+    the old file; its unfinished one stays beside it, hidden, named ``.<stem>.partial-…``.
+
+    Raises:
+        InputError: if the folder is missing or cannot be written to, or `path` is a folder.
+        WorkError: if writing fails, on a full disk for example.
+    """
+    # The file itself, where `path` is a link to it.
+    target = Path(path).resolve()
+    _check_parent(path)
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder. Name a file to write.")
+    beside = _beside(target)
+    try:
+        yield beside
+        _flush(beside)
+        beside.replace(target)
+    except OSError as error:
+        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a new, empty folder beside `path` and rename it in once the block has ended well.
+
+    Raises:
+        InputError: if `path` exists and is no empty folder (nothing is ever deleted for it), or if its parent folder is
+            missing or cannot be written to.
+        WorkError: if writing fails, on a full disk for example.
+    """
+    target = Path(path).resolve()
+    _check_parent(path)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{path}: exists already. Remove it first, or choose another name.")
+    beside = _beside(target)
+    try:
+        beside.mkdir()
+        yield beside
+        for file in beside.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        if target.exists():
+            target.rmdir()
+        beside.replace(target)
+    except OSError as error:
+        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_parent(path: str | os.PathLike[str]) -> None:
+    parent = Path(path).resolve().parent
+    if not parent.is_dir():
+        raise InputError(f"{path}: its folder {parent} does not exist. Create it, or choose another place.")
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{path}: its folder {parent} cannot be written to. Choose another place.")
+
+
+def _beside(target: Path) -> Path:
+    """Hidden, and never a number, which TensorFlow Serving would take for a version."""
+    return target.with_name(f".{stem_of(target)}.partial-{secrets.token_hex(4)}{suffix_of(target)}")
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
