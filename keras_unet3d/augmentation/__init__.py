@@ -1,1 +1,1 @@
-"""Augmentation: one coordinate map, one resampling of image and labels, grey values, two engines."""
+"""Augmentation: one coordinate map, one resampling of image and labels, grey values; two engines for it."""
