@@ -1,0 +1,124 @@
+"""What one case holds, gathered while its volumes are in memory."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.annotation.case_reading import CaseError
+from keras_unet3d.annotation.dataset import Case, Dataset
+from keras_unet3d.annotation.labels import means_unlabeled
+from keras_unet3d.annotation.meaning import Meaning
+from keras_unet3d.annotation.problems import Problem
+from keras_unet3d.annotation.slices import AnnotatedSlices, few_painted_slices, find_annotated_slices
+from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.volume import Grid, Segment, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class CaseFacts:
+    """What is known of a case that was read.
+
+    Attributes:
+        case: its files.
+        grid: where its voxels lie, with the dataset's spacing where the files carry none.
+        channels: how many its image has.
+        voxels_of: label value → voxels that count as labelled with it, or as unlabelled.
+        segments: label value → name and colour in the label file.
+        open_slices: the slices in which alone something is painted, where the meaning of 0 is open; else None.
+        warnings: what looks wrong in it.
+    """
+
+    case: Case
+    grid: Grid
+    channels: int
+    voxels_of: dict[int, int]
+    segments: dict[int, Segment]
+    open_slices: AnnotatedSlices | None
+    warnings: tuple[Problem, ...]
+
+
+def look_at(dataset: Dataset, case: Case, volumes: tuple[Volume, Volume], meaning: Meaning) -> CaseFacts:
+    """Gather the facts of a case.
+
+    Args:
+        dataset: which it belongs to.
+        case: its files.
+        volumes: its image and its labels.
+        meaning: what the user says about unpainted voxels.
+
+    Raises:
+        CaseError: if an annotated slice lies outside the volume.
+    """
+    image, labels = volumes
+    warnings: list[Problem] = []
+    channels = int(image.voxels.shape[3])
+    first = image.voxels[0, 0, 0]
+    constant = tuple(c for c in range(channels) if bool((image.voxels[..., c] == first[c]).all()))
+    voxels_of = _voxels_of(labels.voxels)
+    slices = meaning.slices_of(case.name)
+    open_slices = None
+    if slices is not None:
+        file = dataset.shown_labels(case)
+        try:
+            slices.check(labels.grid.shape)
+        except InputError as error:
+            raise CaseError(Problem(file, str(error))) from None
+        voxels_of[0] = int(np.count_nonzero(slices.mask(labels.grid.shape) & (labels.voxels == 0)))
+        warnings += _slices_beside_paint(file, labels.voxels != 0, slices)
+    elif not _is_unlabeled(0, dataset, meaning, labels) and not meaning.dense and 0 in voxels_of:
+        open_slices = few_painted_slices(labels.voxels != 0)
+    warnings += [
+        Problem(
+            dataset.shown(case.images[min(c, len(case.images) - 1)]),
+            f"channel {c} is {first[c]:g} everywhere.",
+            "Check the export; a constant channel teaches nothing.",
+            "warning",
+        )
+        for c in constant
+    ]
+    return CaseFacts(
+        case=case,
+        grid=image.grid,
+        channels=channels,
+        voxels_of=voxels_of,
+        segments=dict(labels.segments),
+        open_slices=open_slices,
+        warnings=tuple(warnings),
+    )
+
+
+def _is_unlabeled(value: int, dataset: Dataset, meaning: Meaning, labels: Volume) -> bool:
+    """Whether `value` marks unlabelled voxels, by the user, the dataset or the label file's own names."""
+    if dataset.scheme is not None:
+        return meaning.declared(dataset.scheme).unlabeled == value
+    named_so = value in labels.segments and means_unlabeled(labels.segments[value].name)
+    return meaning.unlabeled == value or (meaning.unlabeled is None and named_so)
+
+
+def _voxels_of(labels: NDArray[Any]) -> dict[int, int]:
+    counts: Counter[int] = Counter()
+    for plane in labels:
+        values, voxels = np.unique(plane, return_counts=True)
+        counts.update(dict(zip(values.tolist(), voxels.tolist(), strict=True)))
+    return dict(sorted(counts.items()))
+
+
+def _slices_beside_paint(file: str, painted: NDArray[np.bool_], slices: AnnotatedSlices) -> Iterable[Problem]:
+    """Warn where the given slices and the painted ones differ: an index that is off by one ruins a training."""
+    in_slice = [(axis, index, bool(np.moveaxis(painted, axis, 0)[index].any())) for axis, index in slices]
+    empty = AnnotatedSlices(
+        *(tuple(index for of, index, paint in in_slice if of == axis and not paint) for axis in range(3))
+    )
+    outside = find_annotated_slices(painted & ~slices.mask(painted.shape)) if painted.any() else AnnotatedSlices()
+    counted = "Slices are counted from 0; ITK-SNAP and Fiji show them from 1."
+    if len(empty):
+        yield Problem(file, f"nothing is painted in {empty}, all of it counts as background.", counted, "warning")
+    if len(outside):
+        text = str(outside) if len(outside) <= 12 else f"{len(outside)} slices"
+        yield Problem(
+            file, f"is painted outside of {slices} too, in {text}; that paint is kept as labels.", counted, "warning"
+        )

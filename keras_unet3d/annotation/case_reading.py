@@ -1,0 +1,70 @@
+"""Reading one case: an image and its labels on one grid."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from keras_unet3d.annotation.dataset import Case, Dataset
+from keras_unet3d.annotation.problems import Problem
+from keras_unet3d.errors import InputError
+from keras_unet3d.volumes import read_image, read_labels
+from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.volume import Grid, Volume
+
+
+class CaseError(Exception):
+    """A case that cannot be used, with what is wrong with it."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def read_case(dataset: Dataset, case: Case) -> tuple[Volume, Volume]:
+    """Image and labels of a case, on the same grid."""
+    if case.labels is None:
+        raise CaseError(
+            Problem(
+                dataset.shown(case.images[0]),
+                "this image has no labels; expected a label file of the same name.",
+                "Annotate it, or take it out of the dataset (segment needs no dataset).",
+            )
+        )
+    image = _read(dataset, case.images, lambda paths: read_image(paths[0] if len(paths) == 1 else paths))
+    labels = _read(dataset, (case.labels,), lambda paths: read_labels(paths[0]))
+    if isinstance(image, Problem) or isinstance(labels, Problem):
+        raise CaseError(*(found for found in (image, labels) if isinstance(found, Problem)))
+    _check_grids(dataset, case, image, labels)
+    grid = image.grid
+    if _carries_no_space(grid):
+        grid = replace(labels.grid, shape=grid.shape)
+        if _carries_no_space(grid) and dataset.spacing is not None:
+            grid = replace(grid, spacing=dataset.spacing, unit=dataset.spacing_unit)
+    return replace(image, grid=grid), labels
+
+
+def _read(dataset: Dataset, paths: Sequence[Path], read: Callable[[Sequence[Path]], Volume]) -> Volume | Problem:
+    try:
+        return read(paths)
+    except InputError as error:
+        blamed = next((path for path in paths if str(error).startswith(f"{path}: ")), paths[0])
+        return replace(Problem.of(str(blamed), error), file=dataset.shown(blamed))
+
+
+def _carries_no_space(grid: Grid) -> bool:
+    """Whether the file said nothing about spacing and place, as a plain TIFF does."""
+    return grid == Grid(grid.shape)
+
+
+def _check_grids(dataset: Dataset, case: Case, image: Volume, labels: Volume) -> None:
+    if image.grid.shape != labels.grid.shape:
+        found = f"{named(labels.grid.shape)}, its image {dataset.shown(case.images[0])} has {named(image.grid.shape)}."
+    elif image.grid.matches(labels.grid) or _carries_no_space(image.grid) or _carries_no_space(labels.grid):
+        return
+    else:
+        found = (
+            f"lies elsewhere than its image {dataset.shown(case.images[0])} (by more than 1 % of a voxel): "
+            f"{labels.grid}; the image: {image.grid}."
+        )
+    fix = "Annotate on the image's own grid, or resample the labels onto it (nearest neighbour)."
+    raise CaseError(Problem(dataset.shown_labels(case), found, fix))

@@ -1,0 +1,108 @@
+"""Annotated volumes, read and checked: what training works on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.annotation.dataset import Dataset
+from keras_unet3d.annotation.examination import examine
+from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
+from keras_unet3d.annotation.meaning import Meaning
+from keras_unet3d.annotation.problems import Problem, raise_errors
+from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices, restrict_background
+from keras_unet3d.volumes.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedCase:
+    """An image and its labels on one grid.
+
+    Attributes:
+        name: what the case is called.
+        image: float32 ``(z, y, x, channel)`` with its grid.
+        class_index: int16 ``(z, y, x)``, `UNLABELED` where there is no label.
+    """
+
+    name: str
+    image: Volume
+    class_index: NDArray[np.int16]
+
+    @cached_property
+    def annotated_slices(self) -> AnnotatedSlices:
+        """The slices that hold the labels (`find_annotated_slices`); all of z where the labels are dense."""
+        return find_annotated_slices(self.class_index != UNLABELED)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedDataset:
+    """The cases of a dataset in memory; iterating gives the cases.
+
+    Attributes:
+        cases: in the order of the dataset.
+        scheme: classes and their values.
+        channel_names: a name per channel.
+        name: what the dataset is called.
+        warnings: what looks wrong and did not stop the reading.
+    """
+
+    cases: tuple[AnnotatedCase, ...]
+    scheme: LabelScheme
+    channel_names: tuple[str, ...]
+    name: str = ""
+    warnings: tuple[Problem, ...] = ()
+
+    def __iter__(self) -> Iterator[AnnotatedCase]:
+        return iter(self.cases)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+
+def load_cases(
+    dataset: Dataset,
+    *,
+    annotated_slices: AnnotatedSlices | Mapping[str, AnnotatedSlices] | None = None,
+    unlabeled: int | None = None,
+    dense: bool = False,
+) -> AnnotatedDataset:
+    """Read all cases of a dataset, images as float32 and labels as class indices.
+
+    Args:
+        dataset: from `read_dataset` or `dataset_from_pairs`.
+        annotated_slices: slices in which 0 is background, while it is unlabelled elsewhere; for all cases, or by the
+            name of the case.
+        unlabeled: the value of voxels without a label, where the dataset does not say.
+        dense: 0 is background everywhere, also where only a few slices are painted.
+
+    Raises:
+        InputError: with all that is wrong, a line each.
+    """
+    found = examine(dataset, meaning := Meaning(annotated_slices, unlabeled, dense), keep=True)
+    raise_errors(found.problems)
+    scheme = found.scheme
+    if scheme is None:
+        raise RuntimeError("A dataset without errors has a label scheme.")
+    cases = []
+    while found.facts:
+        facts, (image, labels) = found.facts.pop(0), found.volumes.pop(0)
+        class_index = scheme.class_index(labels.voxels)
+        slices = meaning.slices_of(facts.case.name)
+        if slices is not None:
+            class_index = restrict_background(class_index, scheme.values.index(0), slices)
+        cases.append(AnnotatedCase(facts.case.name, image, class_index))
+    names = _channel_names(dataset, cases)
+    warnings = tuple(problem for problem in found.problems if problem.severity == "warning")
+    return AnnotatedDataset(tuple(cases), scheme, names, dataset.name, warnings)
+
+
+def _channel_names(dataset: Dataset, cases: list[AnnotatedCase]) -> tuple[str, ...]:
+    """Those of the dataset, else those on which all image files agree, else numbers."""
+    image = cases[0].image
+    if dataset.channel_names:
+        return dataset.channel_names
+    if image.channels and all(case.image.channels == image.channels for case in cases):
+        return image.channels
+    return tuple(f"channel {number}" for number in range(image.voxels.shape[3]))

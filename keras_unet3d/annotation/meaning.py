@@ -1,0 +1,65 @@
+"""What the user says about labels beyond what their files hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras_unet3d.annotation.dataset import Dataset
+from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.errors import InputError
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How to read the unpainted voxels of a dataset.
+
+    Attributes:
+        annotated_slices: for all cases, or by the name of the case: 0 is background in them, unlabelled elsewhere.
+        unlabeled: the value of voxels without a label (0 may be it), where the dataset does not say.
+        dense: 0 is background everywhere, also where only a few slices are painted; for the cases without
+            `annotated_slices`.
+    """
+
+    annotated_slices: AnnotatedSlices | Mapping[str, AnnotatedSlices] | None = None
+    unlabeled: int | None = None
+    dense: bool = False
+
+    def check(self, dataset: Dataset) -> None:
+        """Make sure that what was said does not contradict itself or the dataset.
+
+        Raises:
+            InputError: if it does.
+        """
+        unlabeled = self.unlabeled
+        if dataset.scheme is not None:
+            unlabeled = (
+                dataset.scheme.unlabeled if unlabeled is None else dataset.scheme.with_unlabeled(unlabeled).unlabeled
+            )
+        if self.annotated_slices is not None and unlabeled == 0:
+            raise InputError(
+                "Annotated slices say that 0 is background in them, and 0 is declared unlabelled as well. Give only "
+                "one of --annotated-slices and --unlabeled 0."
+            )
+        if self.dense and (isinstance(self.annotated_slices, AnnotatedSlices) or unlabeled == 0):
+            raise InputError(
+                "--dense says that 0 is background everywhere, and --annotated-slices or --unlabeled 0 that it is not. "
+                "Give only one of them."
+            )
+        if isinstance(self.annotated_slices, Mapping):
+            names = [case.name for case in dataset.cases]
+            unknown = sorted(set(self.annotated_slices) - set(names))
+            if unknown:
+                few = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+                raise InputError(f"Annotated slices were given for {', '.join(unknown)}; the cases are {few}.")
+
+    def declared(self, scheme: LabelScheme) -> LabelScheme:
+        """The scheme of the dataset with what the user adds to it."""
+        if self.unlabeled is not None:
+            scheme = scheme.with_unlabeled(self.unlabeled)
+        return scheme if self.annotated_slices is None else scheme.with_background()
+
+    def slices_of(self, case: str) -> AnnotatedSlices | None:
+        """The annotated slices of a case, None where none were given."""
+        if isinstance(self.annotated_slices, Mapping):
+            return self.annotated_slices.get(case)
+        return self.annotated_slices

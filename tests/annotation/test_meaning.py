@@ -1,0 +1,43 @@
+import pytest
+
+from keras_unet3d.annotation import AnnotatedSlices, LabelScheme, dataset_from_pairs
+from keras_unet3d.annotation.dataset import Dataset
+from keras_unet3d.annotation.meaning import Meaning
+from keras_unet3d.errors import InputError
+
+SLICES = AnnotatedSlices(z=(1,))
+PAIRS = dataset_from_pairs(["a.nii", "b.nii"], ["la.nii", "lb.nii"])
+ZERO_IS_UNLABELED = Dataset(PAIRS.cases, LabelScheme((1, 2), ("cell", "background"), unlabeled=0))
+
+
+@pytest.mark.parametrize("dataset", [PAIRS, ZERO_IS_UNLABELED])
+def test_zero_cannot_be_background_and_unlabelled(dataset):
+    with pytest.raises(InputError, match="only one of --annotated-slices and --unlabeled 0"):
+        Meaning(SLICES, unlabeled=0).check(dataset)
+    with pytest.raises(InputError, match="--dense says that 0 is background everywhere"):
+        Meaning(dense=True, unlabeled=0).check(dataset)
+
+
+def test_dense_is_for_the_cases_without_annotated_slices():
+    with pytest.raises(InputError, match="--dense"):
+        Meaning(SLICES, dense=True).check(PAIRS)
+    meaning = Meaning({"a": SLICES}, dense=True)
+    meaning.check(PAIRS)
+    assert meaning.slices_of("a") == SLICES
+    assert meaning.slices_of("b") is None
+
+
+def test_slices_for_all_cases():
+    assert Meaning(SLICES).slices_of("a") == Meaning(SLICES).slices_of("b") == SLICES
+    assert Meaning().slices_of("a") is None
+
+
+def test_annotated_slices_make_0_a_class():
+    scheme = LabelScheme((1, 2), ("cell", "wall"), unlabeled=9)
+    assert Meaning(SLICES).declared(scheme).values == (0, 1, 2)
+    assert Meaning().declared(scheme).values == (1, 2)
+
+
+def test_slices_of_a_case_that_is_not_there():
+    with pytest.raises(InputError, match="given for c; the cases are a, b"):
+        Meaning({"c": SLICES}).check(PAIRS)
