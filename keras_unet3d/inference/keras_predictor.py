@@ -25,7 +25,14 @@ class KerasPredictor:
         self.model = model
         self.geometry = geometry
         self.classes = int(model.output_shape[-1])
-        self._probabilities: Callable[..., Any] = tf.function(tile_probabilities(model), reduce_retracing=True)
+        channels = model.input_shape[-1]
+        # One graph for tiles of every size, traced once.
+        self._probabilities: Callable[..., Any] = tf.function(
+            tile_probabilities(model), autograph=False
+        ).get_concrete_function(
+            tf.TensorSpec([None, None, None, None, channels], tf.float32),
+            tf.TensorSpec([None, channels, 2], tf.float32),
+        )
 
     @property
     def tile_dependent(self) -> bool:

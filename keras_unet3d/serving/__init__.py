@@ -1,1 +1,22 @@
-"""Serving: SavedModels that need none of this package's code."""
+"""Serving: SavedModels that need none of this package's code, written, described and loaded."""
+
+from keras_unet3d.serving.description import (
+    ClassDescription,
+    ModelDescription,
+    TileGeometry,
+    describe_classes,
+    read_description,
+)
+from keras_unet3d.serving.export import export_model
+from keras_unet3d.serving.saved_model import SavedModelPredictor, load_model
+
+__all__ = [
+    "ClassDescription",
+    "ModelDescription",
+    "SavedModelPredictor",
+    "TileGeometry",
+    "describe_classes",
+    "export_model",
+    "load_model",
+    "read_description",
+]

@@ -1,11 +1,11 @@
 """The one rule for raw intensities: each channel minus its mean over the whole volume, by its standard deviation."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-INTENSITY_RULE = "mean and standard deviation of each channel over the whole volume"
+INTENSITY_RULE: Final = "mean and standard deviation of each channel over the whole volume"
 """How a model's description names this rule."""
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)

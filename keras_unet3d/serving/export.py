@@ -1,0 +1,147 @@
+"""From a trained network to a SavedModel that needs none of this package's code."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_unet3d.errors import InputError, WorkError
+from keras_unet3d.inference.keras_predictor import has_tile_statistics, tile_probabilities
+from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
+from keras_unet3d.serving.versions import next_version
+from keras_unet3d.volumes.whole_file import written_whole_folder
+
+MEMORY_OF_A_SERVED_TILE = 2e9
+"""Bytes that one tile inside ``segment_volume`` may take: a served model knows nothing of its host."""
+
+
+def export_model(model: Any, folder: str | os.PathLike[str], description: ModelDescription) -> Path:
+    """Write the next version of a served model, checked, whole or not at all.
+
+    Args:
+        model: a network of `build_unet3d` in float32, which gives logits.
+        folder: of the model; its versions are numbered folders within.
+        description: what the model is; `parameters` and, unless given, `tile` are filled in.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        ValueError: if the model does not compute in float32, or is not what the description says.
+        InputError: if the folder cannot be written to.
+        WorkError: if writing fails, or what was written does not give what the model gives.
+    """
+    _check(model, description)
+    network = _served_network(model, description)
+    description = description.model_copy(update={"parameters": model.count_params()}).with_tile(MEMORY_OF_A_SERVED_TILE)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a model's folder ({error.strerror}). Name another.") from error
+    version = next_version(folder)
+    with written_whole_folder(version) as unfinished:
+        _write_graph(network, description, unfinished)
+        file = unfinished / DESCRIPTION_FILE
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        _try(unfinished, network)
+    return version
+
+
+def _check(model: Any, description: ModelDescription) -> None:
+    policies = {layer.compute_dtype for layer in model.layers} | {variable.dtype for variable in model.variables}
+    if policies != {"float32"}:
+        raise ValueError(
+            f"Only float32 networks are exported: build the same network with dtype float32 and set_weights. "
+            f"Received: {', '.join(sorted(policies))}"
+        )
+    found = (model.input_shape[-1], model.output_shape[-1])
+    expected = (len(description.channels), len(description.classes))
+    if found != expected:
+        raise ValueError(
+            f"The description has {expected[0]} channels and {expected[1]} classes. Received: a network of "
+            f"{found[0]} and {found[1]}"
+        )
+
+
+def _served_network(model: Any, description: ModelDescription) -> Any:
+    """The same weights for tiles of any size, with the statistics that the description names."""
+    import keras
+
+    from keras_unet3d.network.statistics import with_current_statistics
+
+    inputs = keras.Input((None, None, None, len(description.channels)), name="image")
+    network = keras.models.clone_model(model, input_tensors=inputs)
+    network.set_weights(model.get_weights())
+    if description.statistics == "current":
+        network = with_current_statistics(network)
+    if has_tile_statistics(network) != description.tile_dependent:
+        raise ValueError(
+            f"The network does not have the layers of {description.normalization!r} normalisation with "
+            f"{description.statistics} statistics, which its description names."
+        )
+    return network
+
+
+def _write_graph(network: Any, description: ModelDescription, folder: Path) -> None:
+    import tensorflow as tf
+    from keras.export import ExportArchive
+
+    from keras_unet3d.serving.intensity_graph import volume_intensity_graph
+    from keras_unet3d.serving.volume_graph import segment_volume_graph
+
+    if description.tile is None:
+        raise ValueError("The description has no tile.")
+    channels = len(description.channels)
+    scheme = description.scheme
+    label_values = scheme.label_values(np.arange(len(scheme.values)))
+    segment = segment_volume_graph(network, description.geometry.geometry, description.tile, label_values)
+    probabilities = tile_probabilities(network)
+    volume = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
+    tiles = tf.TensorSpec([None, None, None, None, channels], tf.float32, name="image")
+    intensities = tf.TensorSpec([None, channels, 2], tf.float32, name="intensity")
+
+    def segment_volume(image: Any) -> dict[str, Any]:
+        return {"labels": segment(image)}
+
+    def serving_default(image: Any, intensity: Any) -> dict[str, Any]:
+        return {"probabilities": probabilities(image, intensity)}
+
+    def intensity(image: Any) -> dict[str, Any]:
+        return {"intensity": volume_intensity_graph(image)}
+
+    archive = ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serving_default", serving_default, [tiles, intensities])
+    archive.add_endpoint("segment_volume", segment_volume, [volume])
+    archive.add_endpoint("intensity", intensity, [volume])
+    archive.write_out(str(folder), verbose=False)
+
+
+def _try(folder: Path, network: Any) -> None:
+    """Load what was written as a user will, ask every signature about a tiny volume, and compare with the network."""
+    from keras_unet3d.inference.keras_predictor import KerasPredictor
+    from keras_unet3d.inference.segmentation import segment_voxels
+    from keras_unet3d.inference.tiles import one_tile
+    from keras_unet3d.serving.saved_model import load_model
+
+    written = load_model(folder)
+    expected = KerasPredictor(network, written.geometry)
+    image = np.random.default_rng(0).normal(1000, 300, (2, 3, 4, len(written.description.channels))).astype(np.float32)
+    plan = one_tile(image.shape, written.geometry)
+    found_probabilities, probabilities = (np.empty((2, 3, 4, written.classes), np.float32) for _ in range(2))
+    segment_voxels(image, written, plan, probabilities=found_probabilities)
+    classes = segment_voxels(image, expected, plan, probabilities=probabilities)
+    labels = written.description.scheme.label_values(classes)
+    sure = np.diff(np.sort(probabilities, axis=-1)[..., -2:])[..., 0] > 1e-4
+    same = (
+        np.allclose(found_probabilities, probabilities, atol=1e-4)
+        and np.allclose(written.served_intensity(image), expected.intensity(image), rtol=1e-4)
+        and (written.segment_volume(image) == labels)[sure].all()
+    )
+    if not same:
+        raise WorkError(
+            f"{folder.parent}: the exported model does not give what the network gives; nothing was published."
+        )

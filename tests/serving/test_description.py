@@ -1,0 +1,117 @@
+"""What a model says of itself."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription, describe_classes, read_description
+
+
+@pytest.fixture
+def written(tmp_path, describe):
+    """Write a description as a model's first version, with changes to its JSON."""
+
+    def write(text=None, **changes):
+        plain = json.loads(describe().model_dump_json()) | changes
+        folder = tmp_path / "1"
+        (folder / DESCRIPTION_FILE).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "saved_model.pb").touch()
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(plain) if text is None else text)
+        return tmp_path
+
+    return write
+
+
+def test_what_was_written_is_read(written, describe):
+    description = describe(
+        spacing=(2.04, 1.76, 1.76), unit="µm", mirrored_axes=("x", "y"), settings={"steps": 7}, tile=(22, 22, 18)
+    )
+    assert read_description(written(description.model_dump_json())) == description
+
+
+def test_other_languages_find_the_sizes_of_tiles(describe):
+    plain = json.loads(describe(Geometry()).model_dump_json())
+    assert plain["geometry"] == {
+        "padding": "valid", "depth": 3, "multiple": 8, "remainder": 4, "minimum": 92, "margin": 88, "halo": 44,
+    }  # fmt: skip
+    assert plain["axis_order"] == ["z", "y", "x", "channel"]
+
+
+def test_classes_are_those_of_the_annotation(describe):
+    scheme = describe(values=(0, 7, 300)).scheme
+    assert (scheme.values, scheme.unlabeled) == ((0, 7, 300), 3)
+    assert scheme.names == ("structure 0", "structure 7", "structure 300")
+    assert describe_classes(scheme) == describe().classes
+
+
+@pytest.mark.parametrize(
+    ("normalization", "statistics", "expected"),
+    [
+        ("batch", "moving", False),
+        ("batch", "current", True),
+        ("group", "moving", True),
+        ("instance", "moving", True),
+        (None, "moving", False),
+        (None, "current", False),
+    ],
+)
+def test_which_statistics_are_those_of_the_tile(normalization, statistics, expected, describe):
+    assert describe(normalization=normalization, statistics=statistics).tile_dependent is expected
+
+
+def test_the_served_tile_fits_into_its_memory(describe):
+    # 20 bytes for each of 32 filters: 640 bytes a voxel; 140³ = 2 744 000 and 148³ = 3 241 792 voxels.
+    description = describe(Geometry(), filters=32)
+    assert description.with_tile(640 * 140**3).tile == (140, 140, 140)
+    assert description.with_tile(640 * 148**3 - 1).tile == (140, 140, 140)
+    assert description.with_tile(1).tile == (100, 100, 100)
+    assert describe(Geometry(), tile=(100, 132, 116)).with_tile(1e12).tile == (100, 132, 116)
+
+
+@pytest.mark.parametrize("changes", [{"tile": (92, 100, 100)}, {"tile": (101, 100, 100)}, {"unlabeled": 7}])
+def test_contradictions_are_refused(changes, describe):
+    with pytest.raises(ValidationError):
+        describe(Geometry(), **changes)
+
+
+def test_a_newer_package_is_named(written):
+    with pytest.raises(InputError, match=r"keras-unet3d 9\.1.*format 2.*pip install --upgrade"):
+        read_description(written(format=2, package_version="9.1", classes="in a new form"))
+
+
+def test_a_wrong_entry_is_named(written):
+    with pytest.raises(InputError, match=r"unet3d\.json: does not describe a model \(geometry\.depth: "):
+        read_description(written(geometry={"padding": "valid", "depth": 0}))
+    with pytest.raises(InputError, match="intensity: "):
+        read_description(written(intensity="percentiles"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "[" * 100_000, "\ud7ff{"])
+def test_damaged_json_is_a_sentence(text, written):
+    with pytest.raises(InputError, match=r"unet3d\.json: "):
+        read_description(written(text))
+
+
+def test_a_savedmodel_of_another_program(tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(InputError, match="not one of keras-unet3d"):
+        read_description(tmp_path)
+
+
+def test_reading_needs_no_tensorflow(written):
+    code = (
+        "import sys; from keras_unet3d.serving.description import read_description; "
+        f"read_description({str(written())!r}); "
+        "print([name for name in ('tensorflow', 'keras', 'scipy', 'SimpleITK') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_schema_is_one_that_json_can_hold():
+    assert ModelDescription.model_json_schema(mode="serialization")["properties"]["classes"]["type"] == "array"

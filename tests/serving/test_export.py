@@ -1,0 +1,131 @@
+"""Exports appear whole or not at all, and hold what every server can run."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from keras_unet3d.errors import WorkError
+from keras_unet3d.inference.keras_predictor import KerasPredictor
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.unet import build_unet3d
+from keras_unet3d.serving import export
+from keras_unet3d.serving.description import read_description
+from keras_unet3d.serving.export import export_model
+from keras_unet3d.serving.saved_model import load_model
+
+GEOMETRY = Geometry("same", 1)
+
+
+def shape_of(signature):
+    return {
+        name: (tuple(dim.size for dim in tensor.tensor_shape.dim), tf.dtypes.as_dtype(tensor.dtype).name)
+        for name, tensor in signature.items()
+    }
+
+
+def test_the_signatures_are_those_of_the_design(exported):
+    for model in exported.values():
+        saved_model = SavedModel.FromString((model.path / "saved_model.pb").read_bytes())
+        signatures = saved_model.meta_graphs[0].signature_def
+        volume = {"image": ((-1, -1, -1, 2), "float32")}
+        assert shape_of(signatures["segment_volume"].inputs) == volume
+        assert shape_of(signatures["segment_volume"].outputs) == {"labels": ((-1, -1, -1), "uint16")}
+        assert shape_of(signatures["intensity"].inputs) == volume
+        assert shape_of(signatures["intensity"].outputs) == {"intensity": ((2, 2), "float32")}
+        assert shape_of(signatures["serving_default"].inputs) == {
+            "image": ((-1, -1, -1, -1, 2), "float32"),
+            "intensity": ((-1, 2, 2), "float32"),
+        }
+        assert shape_of(signatures["serving_default"].outputs) == {
+            "probabilities": ((-1, -1, -1, -1, 3), "float32"),
+        }
+
+
+def test_no_function_must_be_compiled_by_xla(exported):
+    for model in exported.values():
+        graph = SavedModel.FromString((model.path / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+        marked = [f.signature.name for f in graph.library.function if f.attr["_XlaMustCompile"].b]
+        marked += [node.name for f in graph.library.function for node in f.node_def if node.attr["_XlaMustCompile"].b]
+        assert marked == []
+
+
+def test_the_export_fills_in_what_it_knows(exported):
+    description = read_description(exported["moving"].path)
+    assert description.parameters == exported["moving"].network.count_params()
+    assert description.tile == (22, 26, 20)
+
+
+def test_versions_count_up(tmp_path, describe):
+    network = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same", normalization=None)
+    description = describe(GEOMETRY, normalization=None, tile=(20, 20, 20))
+    (tmp_path / "models" / "9").mkdir(parents=True)
+    paths = [export_model(network, tmp_path / "models", description) for _ in range(2)]
+    assert [path.name for path in paths] == ["10", "11"]
+    assert load_model(tmp_path / "models").path.name == "11"
+
+
+@pytest.mark.parametrize("failing", ["_write_graph", "_try"])
+def test_a_failure_leaves_nothing(failing, tmp_path, describe, monkeypatch):
+    def fail(*_):
+        raise WorkError("the disk is full")
+
+    monkeypatch.setattr(export, failing, fail)
+    network = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same")
+    with pytest.raises(WorkError, match="disk is full"):
+        export_model(network, tmp_path / "models", describe(GEOMETRY))
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_an_export_that_gives_something_else_is_not_published(tmp_path, describe, monkeypatch):
+    """Such as one whose labels are mixed up."""
+    label_values = type(describe().scheme).label_values
+    answers = iter([np.array([7, 300, 0], np.uint16)])
+
+    def mixed_up_once(scheme, class_index):
+        return next(answers, label_values(scheme, class_index))
+
+    monkeypatch.setattr(type(describe().scheme), "label_values", mixed_up_once)
+    network = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same")
+    with pytest.raises(WorkError, match="does not give what the network gives"):
+        export_model(network, tmp_path, describe(GEOMETRY))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_fixed_size_is_served_at_any_size(tmp_path, describe, noise):
+    network = build_unet3d((16, 16, 16, 2), 3, filters=2, depth=1, padding="same")
+    any_size = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same")
+    any_size.set_weights(network.get_weights())
+    model = load_model(export_model(network, tmp_path, describe(GEOMETRY, tile=(20, 20, 20))))
+    tiles, intensity = noise(1, 4, 8, 24), np.array([[[1000, 200], [1000, 200]]], np.float32)
+    expected = KerasPredictor(any_size, GEOMETRY).probabilities(tiles, intensity)
+    np.testing.assert_allclose(model.probabilities(tiles, intensity), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+def test_other_precisions_are_refused(policy, tmp_path, describe):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same")
+    finally:
+        keras.config.set_dtype_policy(before)
+    with pytest.raises(ValueError, match="Only float32"):
+        export_model(network, tmp_path, describe(GEOMETRY))
+
+
+def test_a_description_of_another_network_is_refused(tmp_path, describe):
+    network = build_unet3d((None, None, None, 1), 3, filters=2, depth=1, padding="same")
+    with pytest.raises(ValueError, match="2 channels and 3 classes"):
+        export_model(network, tmp_path, describe(GEOMETRY))
+    network = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same", normalization="group")
+    with pytest.raises(ValueError, match="'batch' normalisation"):
+        export_model(network, tmp_path, describe(GEOMETRY))
+
+
+def test_descriptions_are_plain_json(exported):
+    text = (exported["padded"].path / "assets.extra" / "unet3d.json").read_text()
+    assert [each["value"] for each in json.loads(text)["classes"]] == [0, 7, 300]
