@@ -43,7 +43,7 @@ def specimen(grid: Grid, rng: np.random.Generator) -> Specimen:
     """
     extent = np.multiply(grid.shape, grid.spacing)
     tubule = pronephros(extent, rng)
-    cords = vessels(extent, tubule, 0.07, (6.0, 13.0), rng)
+    cords = vessels(extent, tubule, 0.07, (5.0, 10.0), rng)
     channels = vessels(extent, [*tubule, *cords], 0.04, (5.0, 9.0), rng)
 
     places = _places(grid)

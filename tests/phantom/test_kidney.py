@@ -42,8 +42,10 @@ def test_the_per_voxel_classifier_solves_what_is_solvable_per_voxel(phantom):
     assert best_per_voxel_iou(noise, phantom.truth, bins=3) < 0.35
 
 
-@pytest.mark.parametrize(("shape", "seed"), [(SHAPE, 0), (SHAPE, 1), ((40, 96, 96), 2)])
-@pytest.mark.parametrize("smoothing", [0, 1])
+# Smoothed only where there are many voxels to a cell of the histogram, which else learns places by heart.
+@pytest.mark.parametrize(
+    ("shape", "seed", "smoothing"), [(SHAPE, 0, 0), (SHAPE, 1, 0), ((40, 96, 96), 2, 0), ((40, 96, 96), 2, 1)]
+)
 def test_no_threshold_on_the_channels_finds_the_tubule(shape, seed, smoothing):
     made = kidney(shape, seed)
     image = gaussian_filter(made.image, (smoothing,) * 3 + (0,))
