@@ -1,1 +1,74 @@
-"""The 3D U-Net for Keras: annotate a few slices of a volume, get every voxel segmented."""
+"""The 3D U-Net for Keras: annotate a few slices of a volume, get every voxel segmented.
+
+>>> import keras_unet3d as unet3d
+>>> unet3d.fit("dataset")
+>>> unet3d.segment("image.nii.gz", "labels.nii.gz")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_unet3d.annotation import AnnotatedSlices, Meaning, dataset_from_pairs
+    from keras_unet3d.api import FitPlan, FitResult, Segmentation, evaluate, fit, load_model, plan_fit, segment
+    from keras_unet3d.errors import InputError, UNet3DError, WorkError
+    from keras_unet3d.network.unet import build_unet2d, build_unet3d
+    from keras_unet3d.training.settings import Settings, read_settings
+    from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
+
+__all__ = [
+    "AnnotatedSlices",
+    "FitPlan",
+    "FitResult",
+    "Grid",
+    "InputError",
+    "Meaning",
+    "Segmentation",
+    "Settings",
+    "UNet3DError",
+    "Volume",
+    "WorkError",
+    "build_unet2d",
+    "build_unet3d",
+    "dataset_from_pairs",
+    "evaluate",
+    "fit",
+    "load_model",
+    "plan_fit",
+    "read_image",
+    "read_labels",
+    "read_settings",
+    "segment",
+    "write_image",
+    "write_labels",
+]
+
+_ROOMS = {
+    "keras_unet3d.annotation": ("AnnotatedSlices", "Meaning", "dataset_from_pairs"),
+    "keras_unet3d.api": (
+        "FitPlan",
+        "FitResult",
+        "Segmentation",
+        "evaluate",
+        "fit",
+        "load_model",
+        "plan_fit",
+        "segment",
+    ),
+    "keras_unet3d.errors": ("InputError", "UNet3DError", "WorkError"),
+    "keras_unet3d.network.unet": ("build_unet2d", "build_unet3d"),
+    "keras_unet3d.training.settings": ("Settings", "read_settings"),
+    "keras_unet3d.volumes": ("Grid", "Volume", "read_image", "read_labels", "write_image", "write_labels"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's room when the name is first used, so that importing this package is instant."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ROOM_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ from keras_unet3d.annotation.dataset import Case, Dataset, dataset_from_pairs
 from keras_unet3d.annotation.dataset_folder import read_dataset
 from keras_unet3d.annotation.folds import SliceFold, hold_out, slice_folds
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
+from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.annotation.slices import (
     AnnotatedSlices,
@@ -26,6 +27,7 @@ __all__ = [
     "CaseSummary",
     "Dataset",
     "LabelScheme",
+    "Meaning",
     "Problem",
     "SliceFold",
     "TrainingSummary",

@@ -1,6 +1,6 @@
 """Annotated volumes, read and checked: what training works on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,26 +61,18 @@ class AnnotatedDataset:
         return len(self.cases)
 
 
-def load_cases(
-    dataset: Dataset,
-    *,
-    annotated_slices: AnnotatedSlices | Mapping[str, AnnotatedSlices] | None = None,
-    unlabeled: int | None = None,
-    dense: bool = False,
-) -> AnnotatedDataset:
+def load_cases(dataset: Dataset, meaning: Meaning | None = None) -> AnnotatedDataset:
     """Read all cases of a dataset, images as float32 and labels as class indices.
 
     Args:
         dataset: from `read_dataset` or `dataset_from_pairs`.
-        annotated_slices: slices in which 0 is background, while it is unlabelled elsewhere; for all cases, or by the
-            name of the case.
-        unlabeled: the value of voxels without a label, where the dataset does not say.
-        dense: 0 is background everywhere, also where only a few slices are painted.
+        meaning: how to read unpainted voxels, where the files do not say.
 
     Raises:
         InputError: with all that is wrong, a line each.
     """
-    found = examine(dataset, meaning := Meaning(annotated_slices, unlabeled, dense), keep=True)
+    meaning = meaning or Meaning()
+    found = examine(dataset, meaning, keep=True)
     raise_errors(found.problems)
     scheme = found.scheme
     if scheme is None:

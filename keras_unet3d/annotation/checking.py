@@ -1,33 +1,23 @@
 """``unet3d check``: everything wrong with a dataset, at once."""
 
 import os
-from collections.abc import Mapping
 
 from keras_unet3d.annotation.dataset import Dataset
 from keras_unet3d.annotation.dataset_folder import read_dataset
 from keras_unet3d.annotation.examination import examine
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.problems import Problem
-from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
 
 
-def check_dataset(
-    dataset: str | os.PathLike[str] | Dataset,
-    *,
-    annotated_slices: AnnotatedSlices | Mapping[str, AnnotatedSlices] | None = None,
-    unlabeled: int | None = None,
-    dense: bool = False,
-) -> list[Problem]:
+def check_dataset(dataset: str | os.PathLike[str] | Dataset, meaning: Meaning | None = None) -> list[Problem]:
     """Find all that is wrong with a dataset: what `load_cases` would refuse, and what it would warn of.
 
     It reads as `load_cases` does, one case at a time, so the two cannot disagree.
 
     Args:
         dataset: its folder, or a dataset that is known already.
-        annotated_slices: as for `load_cases`.
-        unlabeled: as for `load_cases`.
-        dense: as for `load_cases`.
+        meaning: as for `load_cases`.
 
     Returns:
         Errors first, then warnings; empty for a dataset to train on without a second thought.
@@ -35,7 +25,7 @@ def check_dataset(
     place = dataset.shown_folder if isinstance(dataset, Dataset) else os.fspath(dataset)
     try:
         files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
-        problems = examine(files, Meaning(annotated_slices, unlabeled, dense), keep=False).problems
+        problems = examine(files, meaning or Meaning(), keep=False).problems
     except InputError as error:
         return [Problem.of(place, error)]
     return sorted(problems, key=lambda problem: problem.severity != "error")

@@ -1,5 +1,6 @@
 """The 3D U-Net and its 2D sibling, as functional Keras models that read as figure 2 of the paper does."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ def build_unet3d(
     depth: int = 3,
     padding: Padding = "valid",
     normalization: Normalization = "batch",
+    seed: int | None = None,
 ) -> keras.Model:
     """Build the 3D U-Net of Çiçek et al. 2016, section 2 and figure 2.
 
@@ -38,6 +40,7 @@ def build_unet3d(
         depth: number of poolings.
         padding: ``"valid"``, unpadded as in the paper, where an axis loses 88 voxels; or ``"same"``, zero-padded.
         normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
+        seed: decides the initial weights (He et al. 2015, normal); None draws others at every call.
 
     Input shape:
         ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth)` calls valid.
@@ -56,7 +59,7 @@ def build_unet3d(
         >>> model.output_shape
         (None, 28, 44, 44, 3)
     """
-    return _build(input_shape, classes, filters, depth, padding, normalization, name="unet3d")
+    return _build(input_shape, classes, filters, depth, padding, normalization, seed, name="unet3d")
 
 
 def build_unet2d(
@@ -67,6 +70,7 @@ def build_unet2d(
     depth: int = 3,
     padding: Padding = "valid",
     normalization: Normalization = "batch",
+    seed: int | None = None,
 ) -> keras.Model:
     """Build the 2D network that the paper compares with: the same steps on single slices (section 4.1).
 
@@ -77,6 +81,7 @@ def build_unet2d(
         depth: number of poolings.
         padding: ``"valid"`` or ``"same"``.
         normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
+        seed: decides the initial weights (He et al. 2015, normal); None draws others at every call.
 
     Input shape:
         ``(batch, y, x, channel)``.
@@ -90,7 +95,7 @@ def build_unet2d(
     Raises:
         ValueError: if a spatial size cannot pass through the network.
     """
-    return _build(input_shape, classes, filters, depth, padding, normalization, name="unet2d")
+    return _build(input_shape, classes, filters, depth, padding, normalization, seed, name="unet2d")
 
 
 def _build(
@@ -100,14 +105,19 @@ def _build(
     depth: int,
     padding: Padding,
     normalization: Normalization,
+    seed: int | None,
     name: str,
 ) -> keras.Model:
     rank = len(input_shape) - 1
     _check_sizes(input_shape[:-1], Geometry(padding, depth))
     convolution, transposed, pooling, cropping = _LAYERS[rank]
+    seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
+
+    def he_normal() -> keras.initializers.Initializer:
+        return keras.initializers.HeNormal(next(seeds))
 
     def block(x: Any, channels: int, name: str) -> Any:
-        x = convolution(channels, 3, padding=padding, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+        x = convolution(channels, 3, padding=padding, kernel_initializer=he_normal(), name=f"{name}_conv")(x)
         x = _normalize(x, normalization, channels, name=f"{name}_norm")
         return layers.ReLU(name=f"{name}_relu")(x)
 
@@ -124,7 +134,7 @@ def _build(
 
     for level in reversed(range(depth)):  # the synthesis path
         channels = filters << (level + 1)
-        x = transposed(2 * channels, 2, strides=2, use_bias=False, kernel_initializer="he_normal", name=f"up{level}")(x)
+        x = transposed(2 * channels, 2, strides=2, use_bias=False, kernel_initializer=he_normal(), name=f"up{level}")(x)
         skip = skips[level]
         if padding == "valid":
             skip = cropping(skip_crop(level, depth), name=f"up{level}_crop")(skip)
@@ -132,7 +142,7 @@ def _build(
         x = block(x, channels, f"up{level}a")
         x = block(x, channels, f"up{level}b")
 
-    logits = convolution(classes, 1, name="logits")(x)
+    logits = convolution(classes, 1, kernel_initializer=he_normal(), name="logits")(x)
     return keras.Model(inputs, logits, name=name)
 
 

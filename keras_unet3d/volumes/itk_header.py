@@ -26,7 +26,7 @@ def read_fields(path: Path) -> dict[str, str]:
         text = file.read(_LONGEST_HEADER)
     nrrd = text.startswith(b"NRRD")
     end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile[^\n]*\n?", text)
-    lines = text[: end.end() if end else 0].decode("utf-8", errors="replace").splitlines()
+    lines = text[: end.end() if end else None].decode("utf-8", errors="replace").splitlines()
     pairs = (re.match(r"([^:=#]+?)\s*(?:: |=)\s*(.*)" if nrrd else r"(\w+)\s*=\s*(.*)", line) for line in lines)
     return {pair[1].lower(): pair[2].strip() for pair in pairs if pair}
 

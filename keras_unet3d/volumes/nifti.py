@@ -36,7 +36,8 @@ def read(path: Path) -> Volume:
     check_declared(path, grid_shape, dtype, channels=channels, stored=stored, packing=DEFLATE if packed else 1)
     grid = _grid(path, header)
     scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
-    voxels = image.dataobj.get_scaled(np.float32) if scaled else image.dataobj.get_unscaled()
+    exact = np.float32 if dtype.itemsize < 4 else np.float64
+    voxels = np.asarray(image.dataobj, dtype=exact) if scaled else image.dataobj.get_unscaled()
     if voxels.dtype.names:
         voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
         shape = (*shape, voxels.shape[-1])

@@ -64,7 +64,8 @@ def write(path: Path, volume: Volume, *, labels: bool) -> None:
     voxels = volume.voxels.reshape(*volume.grid.shape, channels)
     compression = "zlib" if labels else None
     plain = suffix_of(path) in {".tif", ".tiff"}
-    if plain and voxels.dtype.name in _IMAGEJ_TYPES and voxels.nbytes < _LONGEST_IMAGEJ:
+    wide = voxels.shape[2] > 1  # tifffile takes a last axis of one for samples
+    if plain and wide and voxels.dtype.name in _IMAGEJ_TYPES and voxels.nbytes < _LONGEST_IMAGEJ:
         keys, resolution = imagej_keys(volume.grid)
         tifffile.imwrite(
             path,

@@ -6,6 +6,7 @@ import pytest
 from keras_unet3d.annotation import (
     UNLABELED,
     AnnotatedSlices,
+    Meaning,
     check_dataset,
     dataset_from_pairs,
     load_cases,
@@ -16,7 +17,7 @@ from keras_unet3d.errors import InputError
 
 def refusal(folder, **meaning):
     with pytest.raises(InputError) as error:
-        load_cases(read_dataset(folder), **meaning)
+        load_cases(read_dataset(folder), Meaning(**meaning))
     return str(error.value).splitlines()
 
 
@@ -115,7 +116,7 @@ def test_unknown_values_are_listed(write, image, labels):
 def test_an_unlabelled_value_from_the_call(write, image, labels):
     labels[0] = 9
     folder = write({"images/a.nii.gz": image, "labels/a.nii.gz": labels})
-    loaded = load_cases(read_dataset(folder), unlabeled=9)
+    loaded = load_cases(read_dataset(folder), Meaning(unlabeled=9))
     assert loaded.scheme.values == (0, 1)
     assert (loaded.cases[0].class_index[0] == UNLABELED).all()
     assert (loaded.cases[0].class_index[1:] >= 0).all()
@@ -137,10 +138,10 @@ def test_paint_in_a_few_slices_is_refused_until_its_meaning_is_said(painted_few)
     assert line.startswith("labels/a.nii.gz: is painted in z=2 y=4 only and 0 everywhere else")
     assert "--annotated-slices 'z=2 y=4' if 0 is background in these slices" in line
     assert "--dense if 0 is background everywhere." in line
-    (dense,) = load_cases(read_dataset(painted_few), dense=True)
+    (dense,) = load_cases(read_dataset(painted_few), Meaning(dense=True))
     assert (dense.class_index >= 0).all()
 
-    (sparse,) = load_cases(read_dataset(painted_few), annotated_slices=AnnotatedSlices(z=(2,), y=(4,)))
+    (sparse,) = load_cases(read_dataset(painted_few), Meaning(annotated_slices=AnnotatedSlices(z=(2,), y=(4,))))
     inside = AnnotatedSlices(z=(2,), y=(4,)).mask((10, 11, 12))
     np.testing.assert_array_equal(sparse.class_index, np.where(inside, few_slices().astype(np.int16), UNLABELED))
     assert sparse.annotated_slices == AnnotatedSlices(z=(2,), y=(4,))
@@ -155,7 +156,7 @@ def test_several_cases_are_told_apart_in_the_refusal(painted_few, write):
     assert "--annotated-slices 'a:z=2 y=4'" in lines[0]
     assert "--annotated-slices 'b:z=2'" in lines[1]
     slices = {"a": AnnotatedSlices(z=(2,), y=(4,)), "b": AnnotatedSlices(z=(2,))}
-    loaded = load_cases(read_dataset(painted_few), annotated_slices=slices)
+    loaded = load_cases(read_dataset(painted_few), Meaning(annotated_slices=slices))
     assert [str(case.annotated_slices) for case in loaded] == ["z=2 y=4", "z=2"]
     (line,) = refusal(painted_few, annotated_slices={**slices, "c": AnnotatedSlices(z=(1,))})
     assert "given for c; the cases are a, b" in line
@@ -167,12 +168,12 @@ def test_painting_the_background_too_offers_a_third_meaning(painted_few, write):
     write({"labels/a.nii.gz": labels})
     (line,) = refusal(painted_few)
     assert line.endswith("or --unlabeled 0 if you painted the background too.")
-    loaded = load_cases(read_dataset(painted_few), unlabeled=0)
+    loaded = load_cases(read_dataset(painted_few), Meaning(unlabeled=0))
     assert loaded.scheme.values == (1, 2)
 
 
 def test_a_slice_that_is_off_by_one_is_said(painted_few):
-    loaded = load_cases(read_dataset(painted_few), annotated_slices=AnnotatedSlices(z=(9,), y=(4,)))
+    loaded = load_cases(read_dataset(painted_few), Meaning(annotated_slices=AnnotatedSlices(z=(9,), y=(4,))))
     warnings = "\n".join(map(str, loaded.warnings))
     assert "nothing is painted in z=9, all of it counts as background" in warnings
     assert "is painted outside of z=9 y=4 too, in z=2; that paint is kept" in warnings
@@ -205,5 +206,5 @@ def test_three_painted_slices_of_a_real_case_are_refused(real_dataset, write):
     painted = np.where(slices.mask(case.class_index.shape), case.class_index, 0).astype(np.uint8)
     folder = write({"images/a.nii.gz": case.image.voxels, "labels/a.nii.gz": painted})
     assert f"--annotated-slices '{slices}'" in refusal(folder)[0]
-    (sparse,) = load_cases(read_dataset(folder), annotated_slices=slices)
+    (sparse,) = load_cases(read_dataset(folder), Meaning(annotated_slices=slices))
     assert sparse.annotated_slices == slices

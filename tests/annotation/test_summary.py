@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_unet3d.annotation import AnnotatedSlices, load_cases, read_dataset, summarize
+from keras_unet3d.annotation import AnnotatedSlices, Meaning, load_cases, read_dataset, summarize
 
 
 def test_labelled_voxels_and_slices_are_counted(write):
@@ -12,7 +12,7 @@ def test_labelled_voxels_and_slices_are_counted(write):
     image = np.random.default_rng(0).normal(size=(10, 11, 12, 1)).astype(np.float32)
     folder = write({"images/a.nii.gz": image, "labels/a.nii.gz": labels})
     slices = AnnotatedSlices(z=(2, 6), y=(0,))
-    summary = summarize(load_cases(read_dataset(folder), annotated_slices=slices))
+    summary = summarize(load_cases(read_dataset(folder), Meaning(annotated_slices=slices)))
     (row,) = summary.rows
     assert row.slices == {"z": 2, "y": 1, "x": 0}
     labelled = 2 * 11 * 12 + 10 * 12 - 2 * 12  # two slices of z, one of y, and the two lines where they cross

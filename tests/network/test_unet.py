@@ -78,7 +78,7 @@ def test_keras_file_needs_no_custom_objects(tmp_path):
 
 
 def test_a_size_that_cannot_pass_is_refused_with_the_next_that_can():
-    with pytest.raises(ValueError, match="Axis y of input_shape.* the next is 132. Received: 130"):
+    with pytest.raises(ValueError, match=r"Axis y of input_shape.* the next is 132\. Received: 130"):
         build_unet3d((116, 130, 132, 3))
 
 

@@ -1,0 +1,391 @@
+"""The jobs, each composed of the rooms: what the command line calls, and a Python user.
+
+`fit` is: read → weigh → augment → step → export. `segment` is: read → plan → predict → stitch → write.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from keras_unet3d.annotation import (
+    UNLABELED,
+    AnnotatedCase,
+    AnnotatedDataset,
+    Dataset,
+    LabelScheme,
+    Meaning,
+    TrainingSummary,
+    class_counts,
+    class_weights,
+    dataset_from_pairs,
+    given_class_weights,
+    load_cases,
+    read_dataset,
+    summarize,
+)
+from keras_unet3d.errors import InputError
+from keras_unet3d.metrics import Overlap, Scores
+from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes, read_description
+from keras_unet3d.volumes import Volume, read_image, read_labels, write_image, write_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from keras_unet3d.inference import TilePlan
+    from keras_unet3d.serving.saved_model import SavedModelPredictor
+    from keras_unet3d.training.listener import Listener
+    from keras_unet3d.training.plan import Decision
+    from keras_unet3d.training.settings import Settings
+
+PathLike = str | Path
+DEFAULT_MODEL = "models/unet3d"
+
+
+@dataclass(frozen=True, eq=False)
+class FitPlan:
+    """What `fit` will do, before it does anything.
+
+    Attributes:
+        dataset: read and checked.
+        summary: what will be trained on.
+        settings: resolved: nothing is undecided.
+        decisions: what was decided from data and machine, and why.
+    """
+
+    dataset: AnnotatedDataset
+    summary: TrainingSummary
+    settings: Settings
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What `fit` leaves.
+
+    Attributes:
+        model: the exported version, ``models/<name>/<n>``.
+        run: the training folder with checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
+        scores: of the model on what was held out, None where nothing was.
+        steps: that were trained.
+        minutes: that were used.
+    """
+
+    model: Path
+    run: Path
+    scores: Scores | None
+    steps: int
+    minutes: float
+
+
+def plan_fit(
+    dataset: PathLike | Dataset,
+    settings: Settings | None = None,
+    *,
+    meaning: Meaning | None = None,
+) -> FitPlan:
+    """Read and check a dataset, and decide what is not set.
+
+    Args:
+        dataset: a folder, or `keras_unet3d.annotation.dataset_from_pairs`.
+        settings: what the user set; see `keras_unet3d.training.settings.Settings`.
+        meaning: how to read unpainted voxels, where the files do not say.
+
+    Raises:
+        InputError: with all that is wrong with the dataset, a line each.
+    """
+    from keras_unet3d.training.plan import median_spacing, resolve
+    from keras_unet3d.training.runtime import prepare_runtime
+    from keras_unet3d.training.settings import Settings
+
+    files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    read = load_cases(files, meaning)
+    resolved, decisions = resolve(
+        settings or Settings(),
+        [case.image.grid.shape for case in read],
+        median_spacing([case.image.grid.spacing for case in read]),
+        has_gpu=prepare_runtime(),
+    )
+    _class_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
+    return FitPlan(read, summarize(read), resolved, tuple(decisions))
+
+
+def fit(
+    dataset: PathLike | Dataset,
+    settings: Settings | None = None,
+    *,
+    meaning: Meaning | None = None,
+    name: str = "unet3d",
+    models: PathLike = "models",
+    runs: PathLike = "runs",
+    listener: Listener | None = None,
+) -> FitResult:
+    """Train a network on annotated volumes and export it as ``models/<name>/<n>``.
+
+    The same call again continues a run that was killed.
+
+    Args:
+        dataset: a folder with ``dataset.json``, or with ``images/`` and ``labels/``; or `dataset_from_pairs`.
+        settings: what is set; the rest is decided from the data.
+        meaning: how to read unpainted voxels, where the files do not say.
+        name: of the model.
+        models: folder that the model is exported into.
+        runs: folder of training runs; TensorBoard reads it.
+        listener: told what happens; see `keras_unet3d.training.listener.Listener`.
+
+    Returns:
+        Where the model is, and how well it does on what was held out.
+
+    Raises:
+        InputError: if the data or the settings are wrong; nothing was started.
+        WorkError: if training fails; the last good checkpoint is kept.
+    """
+    from keras_unet3d.serving.export import export_model
+    from keras_unet3d.training.held_out import part
+    from keras_unet3d.training.listener import Quiet
+    from keras_unet3d.training.runs import call_fingerprint, open_run
+    from keras_unet3d.training.settings import Settings, read_settings
+    from keras_unet3d.training.trainer import Training
+
+    listener = listener or Quiet()
+    settings = settings or Settings()
+    files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    plan = plan_fit(files, settings, meaning=meaning)
+
+    fingerprint = call_fingerprint(settings, _paths(files), meaning)
+    run = open_run(Path(runs) / name, fingerprint)
+    if run.other_unfinished:
+        listener.say(f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins.")
+    resolved_file = run.folder / "settings.toml"
+    if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
+        plan = replace(plan, settings=read_settings(resolved_file))
+    plan.settings.write(resolved_file)
+    listener.planned(plan)
+
+    spacing, unit = _spacing(plan.dataset)
+    scheme, channels = plan.dataset.scheme, plan.dataset.channel_names
+    parted = part(plan.dataset.cases, plan.settings.hold_out)
+    listener.say(parted.sentence)
+    counts = sum(class_counts(volume.class_index, scheme.classes) for volume in parted.training)
+    weights = _class_weights(plan.settings, scheme, counts)
+    training = Training(plan.settings, parted.training, parted.validation, scheme, weights, run.folder, listener)
+    trained = training.run()
+
+    scores = Scores.of(trained.validation.overlap, scheme) if trained.validation else None
+    report = {
+        "cases": len(plan.dataset),
+        "labelled_voxels": plan.summary.voxels,
+        "steps": trained.state.step,
+        "minutes": round(trained.state.seconds / 60, 2),
+        "kept_step": trained.state.best_step or trained.state.step,
+        "held_out": parted.sentence,
+        "validation": scores.as_json() if scores else None,
+    }
+    description = _describe(plan.settings, scheme, channels, spacing, unit, report)
+    trained.model.save(run.folder / "model.keras")
+    version = export_model(trained.model, Path(models) / name, description)
+    run.finish()
+    return FitResult(version, run.folder, scores, trained.state.step, trained.state.seconds / 60)
+
+
+def load_model(path: PathLike = DEFAULT_MODEL) -> SavedModelPredictor:
+    """Load an exported model, the newest version unless one is named.
+
+    Raises:
+        InputError: if it is no model of ours, or not safe to load.
+    """
+    from keras_unet3d.serving.saved_model import load_model as load
+
+    return load(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A dense segmentation.
+
+    Attributes:
+        labels: the annotator's values ``(z, y, x)`` on the image's grid, with the names and colours of the classes.
+        probabilities: float32 ``(z, y, x, class)``, if they were asked for.
+        plan: the tiles that were computed.
+        warnings: what the user should know about the result.
+    """
+
+    labels: Volume
+    probabilities: Volume | None
+    plan: TilePlan
+    warnings: tuple[str, ...]
+
+
+def segment(
+    image: PathLike | Sequence[PathLike] | Volume,
+    output: PathLike | None = None,
+    *,
+    model: PathLike | SavedModelPredictor = DEFAULT_MODEL,
+    keep: PathLike | None = None,
+    meaning: Meaning | None = None,
+    probabilities: PathLike | Literal[True] | None = None,
+    on_plan: Callable[[TilePlan], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Segmentation:
+    """Give every voxel of an image a label.
+
+    Args:
+        image: a file, several files (one per channel), or a volume in memory.
+        output: where the label map is written; its suffix is its format. None writes nothing.
+        model: a folder, with or without the version, or a loaded model.
+        keep: an annotation of this image; what it says stays as annotated.
+        meaning: how to read unpainted voxels of `keep`, where model and file do not say.
+        probabilities: where class probabilities are written, as channels; True only returns them.
+        on_plan: told the tiles before the work starts.
+        progress: told the voxels done and all voxels, after every tile.
+
+    Returns:
+        The labels on the image's grid.
+
+    Raises:
+        InputError: if image, annotation and model do not fit each other.
+        WorkError: if the result cannot be written.
+    """
+    import numpy as np
+
+    from keras_unet3d.inference import max_tile_voxels, plan_tiles, segment_voxels
+
+    description = read_description(model) if isinstance(model, str | Path) else model.description
+    scheme = description.scheme
+    if keep is None:
+        volume, kept = image if isinstance(image, Volume) else read_image(image), None
+    else:
+        case = _annotated(image, keep, scheme, meaning)
+        volume, kept = case.image, case.class_index
+    told = _check_fits(volume, description)
+
+    predictor = load_model(model) if isinstance(model, str | Path) else model
+    plan = plan_tiles(volume.grid.shape, predictor.geometry, max_tile_voxels(description.filters))
+    if on_plan is not None:
+        on_plan(plan)
+    chances = np.empty((*volume.grid.shape, predictor.classes), np.float32) if probabilities else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        classes = segment_voxels(volume.voxels, predictor, plan, progress=progress, probabilities=chances)
+    told += [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+    if kept is not None:
+        classes = np.where(kept == UNLABELED, classes, kept)
+
+    labels = volume.with_voxels(scheme.label_values(classes), scheme.segments)
+    chances_volume = None if chances is None else replace(volume.with_voxels(chances), channels=scheme.names)
+    if chances_volume is not None and isinstance(probabilities, str | Path):
+        write_image(probabilities, chances_volume)
+    if output is not None:
+        write_labels(output, labels)
+    return Segmentation(labels, chances_volume, plan, tuple(told))
+
+
+def evaluate(
+    prediction: PathLike, truth: PathLike, *, unlabeled: int | None = None, scheme: LabelScheme | None = None
+) -> Scores:
+    """Score a label map against the truth, at labelled voxels only.
+
+    Without a scheme, classes are the values that either of the two holds, named as the files name them.
+
+    Args:
+        prediction: a dense label map.
+        truth: labels on the same grid, dense or sparse.
+        unlabeled: the value of voxels without a label in the truth.
+        scheme: names the classes; that of a model is ``read_description(model).scheme``.
+
+    Returns:
+        IoU and Dice for each class, and their means.
+
+    Raises:
+        InputError: if a file cannot be read, or the two do not share a grid.
+    """
+    import numpy as np
+
+    found, true = read_labels(prediction), read_labels(truth)
+    if not found.grid.matches(true.grid):
+        raise InputError(
+            f"{prediction}: {found.grid}; the truth {truth}: {true.grid}. Both must lie on the same grid: segment the "
+            "image that was annotated."
+        )
+    if scheme is None:
+        values = {int(value) for volume in (found, true) for value in np.unique(volume.voxels)}
+        scheme = LabelScheme.from_values(values, {**found.segments, **true.segments}, unlabeled)
+    elif unlabeled is not None:
+        scheme = scheme.with_unlabeled(unlabeled)
+    overlap = Overlap.of(scheme.class_index(true.voxels), scheme.class_index(found.voxels), scheme.classes)
+    return Scores.of(overlap, scheme)
+
+
+def _paths(dataset: Dataset) -> list[Path]:
+    return [path for case in dataset.cases for path in (*case.images, *([case.labels] if case.labels else []))]
+
+
+def _class_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequence[float]:
+    match settings.loss.class_weights:
+        case "balanced":
+            return [float(weight) for weight in class_weights(counts)]
+        case "equal":
+            return [1.0] * scheme.classes
+        case named_weights:
+            return [float(weight) for weight in given_class_weights(named_weights, scheme)]
+
+
+def _spacing(dataset: AnnotatedDataset) -> tuple[tuple[float, float, float], str]:
+    from keras_unet3d.training.plan import median_spacing
+
+    return median_spacing([case.image.grid.spacing for case in dataset]), dataset.cases[0].image.grid.unit
+
+
+def _describe(
+    settings: Settings,
+    scheme: LabelScheme,
+    channels: tuple[str, ...],
+    spacing: tuple[float, float, float],
+    unit: str,
+    report: dict[str, Any],
+) -> ModelDescription:
+    network = settings.network
+    geometry = network.geometry
+    return ModelDescription.model_validate(
+        {
+            "classes": describe_classes(scheme),
+            "unlabeled": scheme.unlabeled,
+            "channels": channels,
+            "normalization": None if network.normalization == "none" else network.normalization,
+            "filters": network.filters,
+            "geometry": TileGeometry(padding=geometry.padding, depth=geometry.depth),
+            "statistics": network.statistics,
+            "spacing": spacing,
+            "unit": unit,
+            "mirrored_axes": settings.augmentation.mirror,
+            "settings": settings.model_dump(mode="json", exclude_none=True),
+            "training": report,
+        }
+    )
+
+
+def _annotated(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | None) -> AnnotatedCase:
+    """Image and annotation, read and checked as a dataset of one case is."""
+    if isinstance(image, Volume):
+        raise InputError(
+            f"keep needs the file of the image, to compare its grid with {keep}. Received: a volume in memory"
+        )
+    pair = replace(dataset_from_pairs([image], [keep]), scheme=scheme)
+    return load_cases(pair, meaning).cases[0]
+
+
+def _check_fits(volume: Volume, description: ModelDescription) -> list[str]:
+    """Refuse an image that the model cannot take; say where it differs from what the model saw."""
+    from keras_unet3d.training.plan import unusual_spacing
+
+    name = volume.source or "the image"
+    found, expected = volume.voxels.shape[-1], description.channels
+    if found != len(expected):
+        raise InputError(
+            f"{name}: has {found} channel{'s' if found != 1 else ''}, the model expects {len(expected)}: "
+            f"{', '.join(expected)}. Give one file with all of them, or one file per channel."
+        )
+    unusual = unusual_spacing(volume.grid, description.spacing, description.unit)
+    return [f"{name}: {unusual}."] if unusual else []

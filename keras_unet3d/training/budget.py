@@ -1,0 +1,48 @@
+"""How much training is left: by the clock, or by steps."""
+
+import time
+from collections.abc import Callable
+
+EXPORT_SHARE, EXPORT_SECONDS = 0.03, 15.0
+"""What is kept back of the minutes for writing the model: a share of them, this many seconds at most."""
+
+
+class Budget:
+    """Minutes or steps, and how much of them is used. A resumed run carries on where it was.
+
+    Args:
+        minutes: time from start to export, or None.
+        steps: number of steps, or None; exactly one of both is given.
+        seconds_used: by the run so far, before it was interrupted.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        minutes: float | None,
+        steps: int | None,
+        seconds_used: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if (minutes is None) == (steps is None):
+            raise ValueError(f"Expected minutes or steps, not both. Received: minutes={minutes}, steps={steps}")
+        self.steps = steps
+        total = (minutes or 0.0) * 60
+        self._seconds = total - min(EXPORT_SHARE * total, EXPORT_SECONDS)
+        self._clock = clock
+        self._start = clock() - seconds_used
+
+    @property
+    def seconds_used(self) -> float:
+        """Seconds since the start, earlier parts of an interrupted run included."""
+        return self._clock() - self._start
+
+    def progress(self, step: int) -> float:
+        """Share of the budget that is used when `step` steps are done; 1 or more when it is over."""
+        return step / self.steps if self.steps else self.seconds_used / self._seconds
+
+    def seconds_left(self, step: int, steps_per_second: float) -> float:
+        """Expected seconds to the end."""
+        if self.steps:
+            return (self.steps - step) / steps_per_second if steps_per_second else float("inf")
+        return max(self._seconds - self.seconds_used, 0.0)

@@ -1,0 +1,114 @@
+"""What is kept out of training to validate on: whole cases, or annotated slices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from keras_unet3d.annotation.cases import AnnotatedCase
+from keras_unet3d.annotation.folds import hold_out
+from keras_unet3d.annotation.labels import UNLABELED
+from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.errors import InputError
+from keras_unet3d.training.sampling import TrainingVolume
+from keras_unet3d.volumes.intensity import volume_intensity
+
+Mode = Literal["auto", "cases", "slices", "nothing"]
+
+ENOUGH_CASES = 5
+"""With fewer cases, each is worth too much to leave out; slices are held out instead."""
+CASE_SHARE, MOST_CASES = 0.1, 10
+EVERY_SLICE, FIRST_SLICE = 5, 2
+"""One slice in five is held out, from the third on: neither the first of an orientation nor, mostly, the last."""
+FEWEST_SLICES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Volumes parted into those to learn from and those to validate on.
+
+    Attributes:
+        training: with the labels to learn from.
+        validation: with the labels to validate on; empty where nothing is held out.
+        sentence: what is held out, for people.
+    """
+
+    training: tuple[TrainingVolume, ...]
+    validation: tuple[TrainingVolume, ...]
+    sentence: str
+
+
+def part(cases: Sequence[AnnotatedCase], mode: Mode) -> HeldOut:
+    """Part the cases of a dataset. Their images are normalised in place: nothing is held in memory twice.
+
+    Args:
+        cases: all of the dataset.
+        mode: ``"auto"``: cases where there are five or more, else slices where there are six or more, else nothing.
+
+    Raises:
+        InputError: if cases are to be held out and there is only one.
+    """
+    by_cases = mode == "cases" or (mode == "auto" and len(cases) >= ENOUGH_CASES)
+    if by_cases:
+        if len(cases) < 2:
+            raise InputError(
+                "hold_out = 'cases' needs at least two cases; the dataset has one. Hold out slices instead."
+            )
+        count = min(max(round(CASE_SHARE * len(cases)), 1), MOST_CASES)
+        chosen = {round((number + 0.5) * len(cases) / count - 0.5) for number in range(count)}
+        if _classes(cases) == _classes([case for number, case in enumerate(cases) if number not in chosen]):
+            return _part_cases(cases, chosen)
+    elif mode != "nothing":
+        parted = _part_slices(cases)
+        if parted is not None:
+            return parted
+    why = "as set" if mode == "nothing" else "the labels are too few to spare any"
+    return HeldOut(tuple(_volume(case) for case in cases), (), f"Nothing is held out for validation: {why}.")
+
+
+def _part_cases(cases: Sequence[AnnotatedCase], chosen: set[int]) -> HeldOut:
+    volumes = [_volume(case) for case in cases]
+    names = ", ".join(cases[number].name for number in sorted(chosen))
+    return HeldOut(
+        tuple(volume for number, volume in enumerate(volumes) if number not in chosen),
+        tuple(volume for number, volume in enumerate(volumes) if number in chosen),
+        f"Held out for validation: {len(chosen)} of {len(cases)} cases ({names}).",
+    )
+
+
+def _part_slices(cases: Sequence[AnnotatedCase]) -> HeldOut | None:
+    """Deal the slices of all cases in order; None where there are too few, or a class would be lost."""
+    dealt = [(number, axis, index) for number, case in enumerate(cases) for axis, index in case.annotated_slices]
+    if len(dealt) < FEWEST_SLICES:
+        return None
+    chosen = dealt[FIRST_SLICE::EVERY_SLICE]
+    maps = []
+    for number, case in enumerate(cases):
+        z, y, x = (tuple(index for of, ax, index in chosen if (of, ax) == (number, axis)) for axis in range(3))
+        maps.append(hold_out(case.class_index, AnnotatedSlices(z, y, x)))
+    if _classes(cases) != {int(value) for training, _ in maps for value in np.unique(training)} - {UNLABELED}:
+        return None
+    volumes = [_volume(case) for case in cases]
+    training = [
+        TrainingVolume(volume.name, volume.image, labels, volume.spacing)
+        for volume, (labels, _) in zip(volumes, maps, strict=True)
+    ]
+    validation = [
+        TrainingVolume(volume.name, volume.image, labels, volume.spacing)
+        for volume, (_, labels) in zip(volumes, maps, strict=True)
+        if (labels != UNLABELED).any()
+    ]
+    sentence = f"Held out for validation: {len(chosen)} of {len(dealt)} annotated slices."
+    return HeldOut(tuple(training), tuple(validation), sentence)
+
+
+def _classes(cases: Sequence[AnnotatedCase]) -> set[int]:
+    return {int(value) for case in cases for value in np.unique(case.class_index)} - {UNLABELED}
+
+
+def _volume(case: AnnotatedCase) -> TrainingVolume:
+    image, intensity = case.image.voxels, volume_intensity(case.image.voxels)
+    image -= intensity[:, 0]
+    image /= intensity[:, 1]
+    return TrainingVolume(case.name, image, case.class_index, case.image.grid.spacing)

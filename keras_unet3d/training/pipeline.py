@@ -1,0 +1,198 @@
+"""From volumes to batches: tiles cut, deformed and varied on parallel threads, ahead of the training step."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_unet3d.augmentation.compiled import (
+    ResamplingInputs,
+    resample_block,
+    resampling_inputs,
+    resampling_inputs_spec,
+)
+from keras_unet3d.augmentation.coordinate_map import CoordinateMap
+from keras_unet3d.augmentation.engines import Engine, choose_engine
+from keras_unet3d.augmentation.grey import apply_grey, grey_inputs
+from keras_unet3d.augmentation.parameters import draw_grey, draw_map, sample_generator
+from keras_unet3d.augmentation.settings import AugmentationSettings
+from keras_unet3d.training.sampling import Place, Sampler, TrainingVolume
+from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.box import Box, read_mirrored
+
+ATTEMPTS = 8
+"""How often a tile whose labels were deformed away is drawn again. The last attempt deforms nothing."""
+MOMENT_BATCHES = 8
+"""Batches that the moments of batch normalisation are collected over."""
+_MOMENT_STEPS = 1 << 40
+"""Steps that no training reaches: the moments' tiles are drawn as theirs."""
+
+Source = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""From (step, index, attempt) to an image tile and its class indices."""
+
+
+class TrainingBatches:
+    """Endless batches, beginning with that of `first_step`; seed, step and index decide each sample.
+
+    To be used in a ``with`` statement: threads that call Python make samples ahead, and an iterator that is thrown away
+    meanwhile waits for them with the interpreter locked, forever. Leaving the statement lets them end first.
+
+    Args:
+        settings: resolved.
+        volumes: held in memory once.
+        class_weights: of the loss, in class order.
+        first_step: steps that were done before.
+    """
+
+    def __init__(
+        self, settings: Settings, volumes: Sequence[TrainingVolume], class_weights: Sequence[float], first_step: int = 0
+    ) -> None:
+        draw = _Draw(settings, volumes)
+        engine = choose_engine(settings.engine)
+        source = _compiled_source(draw) if engine.name == "compiled" else _eager_source(draw, engine)
+        weight_of = tf.constant([0.0, *class_weights], tf.float32)
+        batch_size = settings.batch_size or 1
+
+        def sample(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            image, labels = _until_labeled(source, number // batch_size, number % batch_size)
+            labels = tf.cast(labels, tf.int32)
+            return image, tf.maximum(labels, 0), tf.gather(weight_of, labels + 1)
+
+        threads = os.cpu_count() or 1
+        options = tf.data.Options()
+        options.deterministic = True
+        options.threading.private_threadpool_size = threads
+        self._closed = tf.Variable(False, trainable=False)
+        self._dataset = (
+            tf.data.Dataset.range(first_step * batch_size, np.iinfo(np.int64).max)
+            .take_while(lambda _: tf.logical_not(self._closed))
+            .map(tf.autograph.experimental.do_not_convert(sample), num_parallel_calls=threads)
+            .batch(batch_size, drop_remainder=True)
+            .prefetch(2)
+            .with_options(options)
+        )
+        self._iterator: Iterator[Any] = iter(self._dataset.take(0))
+
+    def __enter__(self) -> Self:
+        self._iterator = iter(self._dataset)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._closed.assign(True)
+        with suppress(tf.errors.OpError):
+            for _ in self._iterator:
+                pass
+
+    def __next__(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The next batch.
+
+        Returns:
+            Image float32 ``(batch, z, y, x, channel)``, class index int32 ``(batch, z, y, x)`` (0 where unlabelled) and
+            weight float32 ``(batch, z, y, x)`` (0 where unlabelled).
+        """
+        image, class_index, weight = next(self._iterator)
+        return image, class_index, weight
+
+
+def moment_images(settings: Settings, volumes: Sequence[TrainingVolume]) -> list[NDArray[np.float32]]:
+    """Batches ``(batch, z, y, x, channel)`` of training tiles as `segment` will see them: not augmented."""
+    draw = _Draw(settings, volumes)
+    return [
+        np.stack([draw.plain_image(_MOMENT_STEPS + step, index) for index in range(settings.batch_size or 1)])
+        for step in range(MOMENT_BATCHES)
+    ]
+
+
+class _Draw:
+    """Draws samples: what is cut where, and what happens to it."""
+
+    def __init__(self, settings: Settings, volumes: Sequence[TrainingVolume]) -> None:
+        self._settings = settings
+        self._volumes = volumes
+        geometry = settings.network.geometry
+        self._margin = geometry.margin // 2
+        z, y, x = (geometry.output_length(size) for size in settings.tile or ())
+        self._sampler = Sampler(volumes, (z, y, x))
+        self.tile = settings.tile or (z, y, x)
+        self.label_crop = Box.at((self._margin,) * 3, (z, y, x))
+        self.channels = volumes[0].image.shape[-1]
+
+    def sample(
+        self, step: int, index: int, attempt: int
+    ) -> tuple[TrainingVolume, Place, CoordinateMap, tuple[Any, ...]]:
+        """A volume, a place in it, where its voxels come from, and its grey values (see `grey_inputs`)."""
+        rng = sample_generator(self._settings.seed, int(step), int(index), int(attempt))
+        place = self._sampler.place(rng)
+        volume = self._volumes[place.volume]
+        augmentation = self._settings.augmentation if attempt < ATTEMPTS - 1 else AugmentationSettings.none()
+        coordinate_map = draw_map(augmentation, rng, place.labels.grown(self._margin), volume.spacing)
+        grey = draw_grey(augmentation, rng, self.channels)
+        return volume, place, coordinate_map, grey_inputs(grey, self.tile)
+
+    def plain_image(self, step: int, index: int) -> NDArray[np.float32]:
+        """The image of a place, as it lies in the volume."""
+        place = self._sampler.place(sample_generator(self._settings.seed, step, index))
+        return read_mirrored(self._volumes[place.volume].image, place.labels.grown(self._margin))
+
+
+def _until_labeled(source: Source, step: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draw a sample again while deformation has moved all its labels out of the tile."""
+
+    def is_empty(attempt: tf.Tensor, _image: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
+        return tf.logical_and(attempt < ATTEMPTS, tf.reduce_all(class_index < 0))
+
+    def again(attempt: tf.Tensor, _image: tf.Tensor, _class_index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return attempt + 1, *source(step, index, attempt)
+
+    first = source(step, index, tf.constant(0, tf.int64))
+    _, image, class_index = tf.while_loop(is_empty, again, (tf.constant(1, tf.int64), *first))
+    return image, class_index
+
+
+def _compiled_source(draw: _Draw) -> Source:
+    """Half in NumPy, which reads the volume, and half in the graph, which does the arithmetic."""
+    specs = [*resampling_inputs_spec(draw.tile, draw.channels), *_grey_spec(draw.channels)]
+
+    def inputs(step: int, index: int, attempt: int) -> list[Any]:
+        volume, place, coordinate_map, grey = draw.sample(step, index, attempt)
+        return [*resampling_inputs(coordinate_map, volume.image, volume.class_index, place.labels), *grey]
+
+    def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        *resampling, gain, offset, gamma, noise = _from_numpy(inputs, specs, step, index, attempt)
+        image, class_index = resample_block(ResamplingInputs(*resampling), draw.label_crop)
+        return apply_grey(image, gain, offset, gamma, noise), class_index
+
+    return source
+
+
+def _eager_source(draw: _Draw, engine: Engine) -> Source:
+    """An engine that runs outside the graph."""
+    tile_spec: list[Any] = [((*draw.tile, draw.channels), np.float32), (draw.label_crop.shape, np.int16)]
+
+    def inputs(step: int, index: int, attempt: int) -> list[Any]:
+        volume, place, coordinate_map, grey = draw.sample(step, index, attempt)
+        return [*engine.resample(volume.image, volume.class_index, coordinate_map, place.labels), *grey]
+
+    def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        specs = [*tile_spec, *_grey_spec(draw.channels)]
+        image, class_index, *grey = _from_numpy(inputs, specs, step, index, attempt)
+        return apply_grey(image, *grey), class_index
+
+    return source
+
+
+def _grey_spec(channels: int) -> list[tuple[tuple[int | None, ...], type[np.generic]]]:
+    return [*([((channels,), np.float32)] * 3), ((None, None, None, channels), np.float32)]
+
+
+def _from_numpy(
+    function: Callable[..., list[Any]], specs: Sequence[tuple[Any, Any]], *arguments: tf.Tensor
+) -> list[tf.Tensor]:
+    """Call a NumPy function from the graph and give its results the shapes that it promises."""
+    types = [tf.as_dtype(dtype) for _, dtype in specs]
+    results = tf.numpy_function(function, arguments, types, stateful=False)
+    return [tf.ensure_shape(result, shape) for result, (shape, _) in zip(results, specs, strict=True)]

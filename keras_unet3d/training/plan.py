@@ -1,0 +1,178 @@
+"""What nobody set is decided from the data and the machine, and every decision says why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.volumes.box import Triple
+from keras_unet3d.volumes.units import IN_MM
+from keras_unet3d.volumes.volume import Grid
+
+PAPER_TILE: Triple = (116, 132, 132)
+"""Çiçek et al. 2016, section 2; input voxels along z, y, x."""
+CPU_TILE_VOXELS = 128_000
+"""Zero-padded tiles on a CPU: about as many voxels as 40×64×48, so that a step with 16 filters takes about a second."""
+GPU_TILE_VOXELS = 1_000_000
+SHORT_MINUTES = 6.0
+"""With less time than this on a CPU, more steps of a narrower network learn more."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One setting that was decided, and why."""
+
+    setting: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.setting} = {self.value}: {self.reason}"
+
+
+def resolve(
+    settings: Settings, shapes: Sequence[Triple], spacing: tuple[float, float, float], *, has_gpu: bool
+) -> tuple[Settings, list[Decision]]:
+    """Decide everything that is None.
+
+    Args:
+        settings: as the user gave them.
+        shapes: of the training volumes; voxels along z, y, x.
+        spacing: the median distance between voxel centres along z, y, x.
+        has_gpu: whether TensorFlow sees a GPU.
+
+    Returns:
+        Settings without None, and the decisions that were taken, in order.
+    """
+    decisions: list[Decision] = []
+
+    def decide(setting: str, value: Any, reason: str) -> Any:
+        decisions.append(Decision(setting, str(value), reason))
+        return value
+
+    typical = np.median(np.asarray(shapes), axis=0).astype(int)
+    size = named(typical)
+    network, optimizer = settings.network, settings.optimizer
+
+    filters = network.filters
+    if filters is None:
+        filters = decide("network.filters", *_filters(settings, has_gpu=has_gpu))
+    padding = network.padding
+    if padding is None:
+        padding = decide("network.padding", *_padding(typical, size))
+    geometry = Geometry(padding, network.depth)
+    tile = settings.tile
+    if tile is None:
+        limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
+        tile = choose_tile(typical, spacing, geometry, limit)
+        decide("tile", named(tile), f"volumes of about {size}, {_why_tile(geometry, limit, has_gpu=has_gpu)}")
+    batch_size = settings.batch_size
+    if batch_size is None:
+        padded = padding == "same"
+        reason = "two small tiles a step steady the gradient" if padded else "one large tile a step, as in the paper"
+        batch_size = decide("batch_size", 2 if padded else 1, reason)
+    rate = optimizer.learning_rate
+    if rate is None:
+        rate = decide("optimizer.learning_rate", *_RATES[optimizer.name])
+
+    resolved = settings.model_copy(
+        update={
+            "network": network.model_copy(update={"filters": filters, "padding": padding}),
+            "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
+            "tile": tile,
+            "batch_size": batch_size,
+        }
+    )
+    return Settings.model_validate(resolved.model_dump()), decisions
+
+
+_RATES = {"adam": (1e-3, "Adam's usual one"), "sgd": (1e-2, "SGD with momentum needs a larger one")}
+
+
+def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
+    if has_gpu:
+        return 32, "the paper's, on a GPU"
+    if settings.minutes is not None and settings.minutes < SHORT_MINUTES:
+        return 8, f"{settings.minutes:g} minutes on a CPU: more steps of a narrow network learn more"
+    return 16, "half the paper's: a CPU takes four times as many steps in the same time"
+
+
+def _padding(typical: Any, size: str) -> tuple[Padding, str]:
+    large = all(length >= paper for length, paper in zip(typical, PAPER_TILE, strict=True))
+    if large:
+        return "valid", f"volumes of about {size} hold the paper's tile, {named(PAPER_TILE)}: no border is invented"
+    return "same", f"volumes of about {size} are smaller than the paper's tile, {named(PAPER_TILE)}"
+
+
+def choose_tile(typical: Sequence[int], spacing: Sequence[float], geometry: Geometry, limit: int) -> Triple:
+    """The whole volume where it has at most `limit` voxels; else a block of about equal physical edges.
+
+    Args:
+        typical: voxels of a volume along z, y, x.
+        spacing: distance between voxel centres along z, y, x.
+        geometry: of the network.
+        limit: voxels of a zero-padded tile. Unpadded, the paper's tile is the limit.
+
+    Returns:
+        Input voxels along z, y, x, that the network takes.
+    """
+    if geometry.padding == "valid":
+        longest = [geometry.input_length(int(length)) for length in typical]
+        z, y, x = (
+            min(geometry.nearest_valid(paper), length) for paper, length in zip(PAPER_TILE, longest, strict=True)
+        )
+        return z, y, x
+    tile = [geometry.nearest_valid(int(length)) for length in typical]
+    while prod(tile) > limit:
+        edges = [
+            size * distance if size > geometry.minimum else 0.0 for size, distance in zip(tile, spacing, strict=True)
+        ]
+        if not any(edges):
+            break
+        tile[edges.index(max(edges))] -= geometry.multiple
+    z, y, x = tile
+    return z, y, x
+
+
+def _why_tile(geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
+    if geometry.padding == "valid":
+        output = named([geometry.output_length(geometry.nearest_valid(size)) for size in PAPER_TILE])
+        return f"and the paper's tile, which returns {output}"
+    return f"at most {limit:,} voxels on a {'GPU' if has_gpu else 'CPU'}, edges of about equal length in space"
+
+
+def median_spacing(spacings: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    """The median along each of z, y, x."""
+    z, y, x = (float(value) for value in np.median(np.asarray(spacings, dtype=float), axis=0))
+    return z, y, x
+
+
+def unusual_spacing(grid: Grid, trained: Sequence[float] | None, unit: str, factor: float = 1.5) -> str | None:
+    """A sentence where voxels differ from those trained on by more than `factor` along an axis; None where not.
+
+    Spacings in different units, or in none, can only be compared by the ratio of their axes.
+
+    Args:
+        grid: of the image.
+        trained: the spacing that was trained on, along z, y, x; None where unknown.
+        unit: of `trained`.
+        factor: what is still usual.
+    """
+    if trained is None:
+        return None
+    here = np.asarray(grid.spacing) * IN_MM.get(grid.unit, 1.0)
+    there = np.asarray(trained) * IN_MM.get(unit, 1.0)
+    if not (grid.unit and unit):
+        here, there = here / here.min(), there / there.min()
+    ratios = np.maximum(here / there, there / here)
+    if ratios.max() <= factor:
+        return None
+    return (
+        f"voxels of {named(grid.spacing, grid.unit)} differ from those trained on, {named(trained, unit)}, "
+        f"{ratios.max():.1f} times along {AXES[int(ratios.argmax())]}. Resample the image, or expect worse results"
+    )

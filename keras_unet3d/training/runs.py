@@ -1,0 +1,81 @@
+"""Folders of runs: a killed one is continued by the same call, a finished one is kept and a new one begun."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.whole_file import written_whole
+
+_RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in its folder.
+
+    Attributes:
+        folder: ``runs/<name>/<number>``: checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
+        is_new: whether nothing was done in it yet.
+        other_unfinished: an unfinished run that this call does not continue, because data or settings differ.
+    """
+
+    folder: Path
+    is_new: bool
+    other_unfinished: Path | None = None
+
+    def finish(self) -> None:
+        """Note that the run is finished: the same call begins a new one from now on."""
+        _write(self.folder, {**_read(self.folder), "finished": True})
+
+
+def call_fingerprint(settings: Settings, files: Sequence[Path], *meaning: object) -> str:
+    """What makes two calls the same: settings as given, files with their size and date, and what was said of labels."""
+    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
+    text = json.dumps([settings.model_dump(mode="json"), stats, [str(each) for each in meaning]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_run(folder: Path, fingerprint: str) -> Run:
+    """Continue the newest run of this call if it is unfinished; else begin the next.
+
+    Args:
+        folder: of all runs of this name.
+        fingerprint: of the call.
+
+    Raises:
+        InputError: if the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}). Choose another folder with --runs.") from error
+    numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal())
+    unfinished = None
+    if numbers:
+        newest = folder / str(numbers[-1])
+        noted = _read(newest)
+        if not noted.get("finished"):
+            if noted.get("fingerprint") == fingerprint:
+                return Run(newest, is_new=False)
+            unfinished = newest
+    following = folder / str(numbers[-1] + 1 if numbers else 1)
+    following.mkdir()
+    _write(following, {"fingerprint": fingerprint, "finished": False})
+    return Run(following, is_new=True, other_unfinished=unfinished)
+
+
+def _read(folder: Path) -> dict[str, object]:
+    try:
+        noted = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _write(folder: Path, noted: dict[str, object]) -> None:
+    with written_whole(folder / _RUN_FILE) as file:
+        file.write_text(json.dumps(noted), encoding="utf-8")

@@ -1,0 +1,176 @@
+"""Everything that can be set for a training, as one validated tree.
+
+What is None is decided from the data and the machine (`keras_unet3d.training.plan`); the resolved tree, without any
+None, is saved beside the model and is itself a valid ``--config``.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from keras_unet3d.augmentation.settings import AugmentationSettings
+from keras_unet3d.errors import InputError
+from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.volumes.axes import AXES, named, parse_named
+from keras_unet3d.volumes.box import Triple
+from keras_unet3d.volumes.whole_file import written_whole
+
+
+def _read_sizes(value: Any) -> Any:
+    return tuple(int(size) for size in parse_named(value, minimum=1)) if isinstance(value, str) else value
+
+
+NamedSizes = Annotated[Triple, BeforeValidator(_read_sizes), PlainSerializer(named)]
+"""Sizes along z, y, x; written ``"x=64 y=64 z=32"``."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSettings(_Settings):
+    """The network. `build_unet3d` says what each means."""
+
+    filters: int | None = Field(None, ge=1, le=256)
+    depth: int = Field(3, ge=1, le=5)
+    padding: Padding | None = None
+    normalization: Literal["batch", "group", "instance", "none"] = "batch"
+    statistics: Literal["moving", "current"] = "moving"
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes that the resolved network takes."""
+        return Geometry(self.padding or "valid", self.depth)
+
+
+class OptimizerSettings(_Settings):
+    """How weights are learned.
+
+    Attributes:
+        name: ``"adam"``, or ``"sgd"`` with momentum as in the paper.
+        learning_rate: at the start.
+        momentum: of SGD.
+        schedule: how the learning rate falls over the budget: ``"polynomial"`` is (1 − progress)^0.9.
+        clip_norm: gradients longer than this are shortened to it.
+    """
+
+    name: Literal["adam", "sgd"] = "adam"
+    learning_rate: float | None = Field(None, gt=0)
+    momentum: float = Field(0.99, ge=0, lt=1)
+    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    clip_norm: float = Field(12.0, gt=0)
+
+
+class LossSettings(_Settings):
+    """What is minimised.
+
+    Attributes:
+        dice: how much soft Dice counts beside weighted cross entropy (1.0 each).
+        class_weights: ``"balanced"``, from the labelled voxels; ``"equal"``; or a weight for each class name.
+    """
+
+    dice: float = Field(1.0, ge=0)
+    class_weights: Literal["balanced", "equal"] | dict[str, float] = "balanced"
+
+
+class Settings(_Settings):
+    """A training.
+
+    Attributes:
+        minutes: time budget, from start to export.
+        steps: bounded by steps instead; then the result does not depend on the machine's speed.
+        seed: decides every random number, together with step and index.
+        tile: the network's input.
+        batch_size: tiles per step.
+        hold_out: what validation is done on.
+        precision: of the computation; weights are float32 always.
+        engine: of the augmentation.
+    """
+
+    minutes: float | None = Field(30.0, gt=0)
+    steps: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+    tile: NamedSizes | None = None
+    batch_size: int | None = Field(None, ge=1)
+    hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    engine: Literal["auto", "compiled", "elasticdeform"] = "auto"
+    network: NetworkSettings = NetworkSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    loss: LossSettings = LossSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_replace_minutes(cls, data: Any) -> Any:
+        return {**data, "minutes": None} if isinstance(data, dict) and data.get("steps") else data
+
+    @model_validator(mode="after")
+    def _tile_fits_network(self) -> Self:
+        if self.tile is not None and self.network.padding is not None:
+            geometry = self.network.geometry
+            for axis, size in zip(AXES, self.tile, strict=True):
+                if not geometry.is_valid(size):
+                    raise ValueError(
+                        f"tile {axis}={size}: the {geometry.padding!r} network takes {geometry.minimum}, "
+                        f"{geometry.minimum + geometry.multiple}, … voxels; the next is {geometry.nearest_valid(size)}"
+                    )
+        return self
+
+    def write(self, path: Path) -> None:
+        """Write as TOML that ``--config`` reads."""
+        with written_whole(path) as file:
+            file.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+
+
+def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) -> Settings:
+    """Read settings from TOML, with single values replaced.
+
+    Args:
+        path: a TOML file, or None for the defaults.
+        overrides: dotted names and values, such as ``{"network.filters": 16}``; those that are None are left alone.
+
+    Raises:
+        InputError: with every unknown name and impossible value, each with its place.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(
+                f"{path}: not readable as TOML ({error}). Write settings as `--dry-run` prints them."
+            ) from error
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            *parents, leaf = name.split(".")
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[leaf] = value
+            if name in ("minutes", "steps"):  # the flag wins over what the file says of the other
+                tree.pop("steps" if name == "minutes" else "minutes", None)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        where = f"{path}: " if path else ""
+        lines = [_say(problem) for problem in error.errors()]
+        raise InputError(f"{where}" + "\n".join(lines)) from error
+
+
+def _say(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"{name}: no such setting. `unet3d fit --dry-run` prints all of them."
+    return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

@@ -1,0 +1,53 @@
+"""Settings are validated before any work."""
+
+import pytest
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.training.settings import Settings, read_settings
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    settings = read_settings(None, {"steps": 10, "tile": "x=64 y=56 z=48", "network.padding": "same", "seed": 3})
+    settings.write(tmp_path / "settings.toml")
+    assert 'tile = "x=64 y=56 z=48"' in (tmp_path / "settings.toml").read_text()
+    assert read_settings(tmp_path / "settings.toml") == settings
+    assert settings.tile == (48, 56, 64)
+
+
+def test_steps_replace_the_default_minutes_and_flags_replace_the_file(tmp_path):
+    assert read_settings(None, {"steps": 10}).minutes is None
+    (tmp_path / "a.toml").write_text("steps = 10\n[network]\nfilters = 8\n")
+    settings = read_settings(tmp_path / "a.toml", {"minutes": 5, "network.depth": 2})
+    assert (settings.steps, settings.minutes, settings.network.filters, settings.network.depth) == (None, 5, 8, 2)
+
+
+def test_every_mistake_is_named_with_its_place_at_once(tmp_path):
+    (tmp_path / "bad.toml").write_text(
+        "minuts = 5\n[network]\nfilters = -1\npadding = 'full'\n[augmentation]\nnoise = -1\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read_settings(tmp_path / "bad.toml")
+    for part in ("bad.toml", "minuts: no such setting", "network.filters", "Received: -1", "network.padding", "noise"):
+        assert part in str(caught.value)
+
+
+def test_a_tile_that_the_network_cannot_take_is_refused():
+    with pytest.raises(InputError, match=r"tile y=130: .* the next is 132"):
+        read_settings(None, {"tile": "x=132 y=130 z=116", "network.padding": "valid"})
+
+
+def test_a_tile_with_a_missing_axis_is_refused():
+    with pytest.raises(InputError, match="one value of at least 1 for each axis"):
+        read_settings(None, {"tile": "x=132 y=132"})
+
+
+def test_broken_toml_is_one_sentence(tmp_path):
+    (tmp_path / "broken.toml").write_text("steps = = 3")
+    with pytest.raises(InputError, match=r"broken\.toml: not readable as TOML"):
+        read_settings(tmp_path / "broken.toml")
+
+
+def test_augmentation_is_part_of_the_tree():
+    settings = Settings.model_validate({"augmentation": {"displacement_sigma": 2, "mirror": ["x"]}})
+    assert settings.augmentation.displacement_sigma == 2
+    assert settings.augmentation.mirror == ("x",)

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from keras_unet3d.volumes import stem_of, suffix_of
+from keras_unet3d.volumes.suffixes import split_dataset
+
+
+@pytest.mark.parametrize(
+    ("path", "stem", "suffix"),
+    [
+        ("images/s1.nii.gz", "s1", ".nii.gz"),
+        ("S1.NII.GZ", "S1", ".nii.gz"),
+        ("s1.v2.nii", "s1.v2", ".nii"),
+        ("s1.seg.nrrd", "s1", ".seg.nrrd"),
+        ("s1.nrrd", "s1", ".nrrd"),
+        ("s1.ome.tif", "s1", ".ome.tif"),
+        ("s1.ome.tiff", "s1", ".ome.tiff"),
+        ("s1.tif", "s1", ".tif"),
+        ("a/s1.h5:group/labels.nii", "s1", ".h5"),
+        ("a/s1.hdf5", "s1", ".hdf5"),
+        ("folder/case", "case", ""),
+    ],
+)
+def test_stem_and_suffix(path, stem, suffix):
+    assert (stem_of(path), suffix_of(Path(path))) == (stem, suffix)
+
+
+def test_a_dataset_is_named_behind_a_colon():
+    assert split_dataset("a/f.h5:g/raw") == (Path("a/f.h5"), "g/raw")
+    assert split_dataset("a/f.h5") == (Path("a/f.h5"), None)
+    assert split_dataset("a:b/f.nii") == (Path("a:b/f.nii"), None)
