@@ -37,7 +37,7 @@ def read(path: Path) -> Volume:
     grid = _grid(path, header)
     scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
     exact = np.float32 if dtype.itemsize < 4 else np.float64
-    voxels = np.asarray(image.dataobj, dtype=exact) if scaled else image.dataobj.get_unscaled()
+    voxels: Any = np.asarray(image.dataobj, dtype=exact) if scaled else image.dataobj.get_unscaled()
     if voxels.dtype.names:
         voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
         shape = (*shape, voxels.shape[-1])

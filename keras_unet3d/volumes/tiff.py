@@ -91,6 +91,8 @@ def _volume_series(path: Path, tif: Any) -> Any:
     """The one series with slices, or the only one."""
     deep = [series for series in tif.series if len(series.shape) > 2]
     candidates = deep or list(tif.series)
+    if not candidates:
+        raise InputError(f"{path}: holds no image. Copy or export it again.")
     if len(candidates) != 1:
         found = ", ".join(f"{series.axes} {'×'.join(map(str, series.shape))}" for series in candidates)
         raise InputError(f"{path}: holds {len(candidates)} images ({found}). Save the one that is meant to a file.")

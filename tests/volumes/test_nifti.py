@@ -154,6 +154,18 @@ def test_labels_say_that_they_are_labels(tmp_path):
     assert nibabel.load(tmp_path / "p.nii").header.get_intent()[0] == "none"
 
 
+def test_a_big_endian_file_stays_one(tmp_path):
+    header = nibabel.Nifti1Header(endianness=">")
+    header.set_data_dtype(">i2")
+    theirs = nibabel.Nifti1Image(an_array(kind="int16"), np.eye(4), header)
+    nibabel.save(theirs, tmp_path / "in.nii")
+    labels = read_labels(tmp_path / "in.nii")
+    assert labels.voxels.dtype == np.dtype("=i2")
+    write_labels(tmp_path / "out.nii", labels)
+    assert (tmp_path / "out.nii").read_bytes()[:4] == (348).to_bytes(4, "big")
+    np.testing.assert_array_equal(np.asarray(nibabel.load(tmp_path / "out.nii").dataobj), an_array(kind="int16"))
+
+
 def test_slope_and_intercept_are_applied(tmp_path):
     theirs = nibabel.Nifti1Image(an_array(kind="int16"), np.eye(4))
     theirs.header.set_slope_inter(0.5, -10)
