@@ -62,7 +62,7 @@ def write(path: Path, volume: Volume, *, labels: bool) -> None:
 
     channels = 1 if labels else volume.voxels.shape[-1]
     voxels = volume.voxels.reshape(*volume.grid.shape, channels)
-    compression = "zlib" if labels else None
+    packing: dict[str, Any] = {"compression": "zlib", "compressionargs": {"level": 1}} if labels else {}
     plain = suffix_of(path) in {".tif", ".tiff"}
     wide = voxels.shape[2] > 1  # tifffile takes a last axis of one for samples
     if plain and wide and voxels.dtype.name in _IMAGEJ_TYPES and voxels.nbytes < _LONGEST_IMAGEJ:
@@ -73,7 +73,7 @@ def write(path: Path, volume: Volume, *, labels: bool) -> None:
             imagej=True,
             resolution=resolution,
             metadata={"axes": "ZCYX", **keys},
-            compression=compression,
+            **packing,
         )
         return
     tifffile.imwrite(
@@ -83,7 +83,7 @@ def write(path: Path, volume: Volume, *, labels: bool) -> None:
         bigtiff=voxels.nbytes >= _LONGEST_IMAGEJ,
         photometric="minisblack",
         metadata={"axes": "CZYX", **ome_keys(volume.grid, volume.channels)},
-        compression=compression,
+        **packing,
     )
 
 
