@@ -17,7 +17,9 @@ from keras_unet3d.annotation import (
     Dataset,
     LabelScheme,
     Meaning,
+    Problem,
     TrainingSummary,
+    check_dataset,
     class_counts,
     class_weights,
     dataset_from_pairs,
@@ -30,6 +32,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.metrics import Overlap, Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes, read_description
 from keras_unet3d.volumes import Volume, read_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +62,38 @@ class FitPlan:
     summary: TrainingSummary
     settings: Settings
     decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What is wrong with a dataset, and what it holds.
+
+    Attributes:
+        problems: errors first, then warnings.
+        summary: what would be trained on; None where there are errors.
+    """
+
+    problems: tuple[Problem, ...]
+    summary: TrainingSummary | None
+
+    @property
+    def errors(self) -> int:
+        """How many problems stop a training."""
+        return sum(problem.severity == "error" for problem in self.problems)
+
+
+def check(dataset: PathLike | Dataset, meaning: Meaning | None = None) -> Check:
+    """Find everything that is wrong with a dataset, and sum up what it holds.
+
+    Args:
+        dataset: a folder, or `keras_unet3d.annotation.dataset_from_pairs`.
+        meaning: how to read unpainted voxels, where the files do not say.
+    """
+    try:
+        read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning)
+    except InputError:
+        return Check(tuple(check_dataset(dataset, meaning)), None)
+    return Check(read.warnings, summarize(read))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +187,7 @@ def fit(
     listener = listener or Quiet()
     settings = settings or Settings()
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    check_output_folder(Path(models) / name)  # not after hours of training
     plan = plan_fit(files, settings, meaning=meaning)
 
     fingerprint = call_fingerprint(settings, _paths(files), meaning)
@@ -184,6 +220,7 @@ def fit(
         "validation": scores.as_json() if scores else None,
     }
     description = _describe(plan.settings, scheme, channels, spacing, unit, report)
+    listener.say("Exporting the model, and trying what was exported …")
     trained.model.save(run.folder / "model.keras")
     version = export_model(trained.model, Path(models) / name, description)
     run.finish()
@@ -316,6 +353,77 @@ def evaluate(
         scheme = scheme.with_unlabeled(unlabeled)
     overlap = Overlap.of(scheme.class_index(true.voxels), scheme.class_index(found.voxels), scheme.classes)
     return Scores.of(overlap, scheme)
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """What `demo` leaves.
+
+    Attributes:
+        data: the phantom, a dataset.
+        model: the exported version.
+        segmented: folder of the dense label maps.
+        report: an HTML file.
+        scores: against the hidden truth, all volumes together.
+    """
+
+    data: Path
+    model: Path
+    segmented: Path
+    report: Path
+    scores: Scores
+
+
+def demo(
+    folder: PathLike = "demo",
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    listener: Listener | None = None,
+) -> Demonstration:
+    """Tell the whole story on the phantom: annotated slices → training → dense segmentation → score → report.
+
+    Args:
+        folder: for everything; what an earlier demo left there is replaced, and nothing else is touched.
+        minutes: of training; `keras_unet3d.evaluation.demonstration.MINUTES` unless `steps` are given.
+        steps: of training instead.
+        listener: told what happens.
+
+    Raises:
+        InputError: if the folder holds what no demo made.
+        WorkError: if the work fails.
+    """
+    from keras_unet3d.evaluation.comparison import Comparison, scores_of_all, write_comparison
+    from keras_unet3d.evaluation.demonstration import SHAPE, clear_folder, demo_settings, introduction
+    from keras_unet3d.phantom import write_phantom_dataset
+    from keras_unet3d.training.listener import Quiet
+
+    listener = listener or Quiet()
+    settings = demo_settings(minutes, steps)
+    folder = clear_folder(folder)
+    listener.say("Making synthetic kidneys, and keeping the annotation of some slices …")
+    data = write_phantom_dataset(folder / "data", SHAPE)
+    fitted = fit(
+        data, settings, name="kidney-phantom", models=folder / "models", runs=folder / "runs", listener=listener
+    )
+
+    listener.say("Segmenting every voxel …")
+    segmented = folder / "segmented"
+    segmented.mkdir()
+    model = load_model(fitted.model)
+    scheme = model.description.scheme
+    comparisons = []
+    for case in read_dataset(data).cases:
+        image = read_image(case.images)
+        labels = segment(image, segmented / case.images[0].name, model=model).labels
+        annotation, truth = (read_labels(data / part / case.images[0].name) for part in ("labels", "truth"))
+        maps = (scheme.class_index(each.voxels) for each in (annotation, labels, truth))
+        comparisons.append(Comparison(case.name, image, *maps))
+    report = folder / "report.html"
+    write_comparison(
+        report, "3D U-Net on synthetic kidneys", introduction(fitted.steps, fitted.minutes), comparisons, scheme
+    )
+    return Demonstration(data, fitted.model, segmented, report, scores_of_all(comparisons, scheme))
 
 
 def _paths(dataset: Dataset) -> list[Path]:

@@ -1,0 +1,222 @@
+"""`unet3d fit`: train."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from unet3d_cli.options import (
+    Setting,
+    Sizes,
+    choose_dataset,
+    dataset_options,
+    debug_option,
+    json_option,
+    meaning_options,
+    quiet_option,
+    read_meaning,
+)
+
+if TYPE_CHECKING:
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d.api import FitPlan, FitResult
+    from keras_unet3d.training.settings import Settings
+
+FLAGS = {
+    "minutes": "minutes",
+    "steps": "steps",
+    "seed": "seed",
+    "filters": "network.filters",
+    "padding": "network.padding",
+    "normalization": "network.normalization",
+    "statistics": "network.statistics",
+    "tile": "tile",
+    "batch_size": "batch_size",
+    "learning_rate": "optimizer.learning_rate",
+    "precision": "precision",
+    "augmentation": "engine",
+    "hold_out": "hold_out",
+}
+"""Which setting each flag sets; all other settings are set with --set and --config."""
+
+
+def _model_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", value) or value.isdigit():
+        raise click.BadParameter(
+            f"Expected a name for a folder, such as kidney; a number would be a version. Received: {value!r}"
+        )
+    return value
+
+
+@click.command("fit", short_help="Train on annotated volumes; exports a model.")
+@dataset_options
+@click.option("--minutes", type=float, help="Time from start to export; 30 unless said otherwise.")
+@click.option("--steps", type=int, help="Train so many steps instead: repeatable, whatever the machine's speed.")
+@meaning_options
+@click.option("--name", default="unet3d", show_default=True, callback=_model_name, help="What the model is called.")
+@click.option(
+    "--models",
+    type=click.Path(path_type=Path),
+    default="models",
+    show_default=True,
+    help="Folder that the model is exported into, as NAME/1, NAME/2, …",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Folder for checkpoints and TensorBoard's logs.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings from a TOML file, as --dry-run prints them.")
+@click.option("--set", "assigned", type=Setting(), multiple=True, help="Any setting by its name. Repeat for others.")
+@click.option("--seed", type=int, help="Decides every random number.")
+@click.option("--filters", type=int, help="Base filters of the network; 32 in the paper.")
+@click.option("--padding", type=click.Choice(["valid", "same"]), help="Unpadded as in the paper, or zero-padded.")
+@click.option("--normalization", type=click.Choice(["batch", "group", "instance", "none"]), help="Of the network.")
+@click.option(
+    "--statistics",
+    type=click.Choice(["moving", "current"]),
+    help="Of batch normalisation when segmenting: those of training, or those of each tile as in the paper.",
+)
+@click.option("--tile", type=Sizes(), help="Input voxels of a tile.")
+@click.option("--batch-size", type=int, help="Tiles per step.")
+@click.option("--learning-rate", type=float, help="At the start.")
+@click.option(
+    "--precision", type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]), help="Of the computation."
+)
+@click.option(
+    "--augmentation", type=click.Choice(["auto", "elasticdeform", "compiled"]), help="Which engine deforms tiles."
+)
+@click.option(
+    "--hold-out", type=click.Choice(["auto", "cases", "slices", "nothing"]), help="What is kept to validate on."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done and with which settings; write nothing.")
+@quiet_option
+@json_option
+@debug_option
+def command(
+    dataset: Path | None,
+    images: tuple[Any, ...],
+    annotations: tuple[Path, ...],
+    annotated_slices: tuple[str, ...],
+    unlabeled: int | None,
+    dense: bool,
+    name: str,
+    models: Path,
+    runs: Path,
+    config: Path | None,
+    assigned: tuple[tuple[str, Any], ...],
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train a network on annotated volumes and export it as the next version of a model.
+
+    DATASET is a folder with dataset.json (Decathlon or nnU-Net), or with images/ and labels/ (or imagesTr/ and
+    labelsTr/) in which names match. What is not set is decided from the data, and said.
+
+    Ctrl-C ends the training early, keeps the best weights and exports them. The same command again continues a training
+    that was killed.
+
+    \b
+    Examples:
+      unet3d fit my_data --minutes 60
+      unet3d fit --image a.nii.gz --annotation a_labels.nii.gz --annotated-slices 'z=12,31 y=80'
+      unet3d fit --image a_c0.tif,a_c1.tif --annotation a_labels.tif --set augmentation.displacement_sigma=6
+      unet3d fit my_data --dry-run
+    """
+    if flags["minutes"] is not None and flags["steps"] is not None:
+        raise click.UsageError("Give only one of --minutes and --steps.")
+    chosen = choose_dataset(dataset, images, annotations)
+
+    from unet3d_cli.progress import TrainingProgress
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d import api
+    from keras_unet3d.training.settings import read_settings
+
+    meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
+    settings = read_settings(config, {**dict(assigned), **_set(flags)})
+    terminal = Terminal(quiet=quiet, as_json=as_json)
+    terminal.note(f"Reading {dataset or _counted(len(images), 'annotated image')} …")
+    if dry_run:
+        plan = api.plan_fit(chosen, settings, meaning=meaning)
+        _print_plan(terminal, plan)
+        terminal.say("Settings; save them to a file for --config:\n")
+        terminal.say(plan.settings.as_toml())
+        terminal.result(_plan_as_json(plan))
+        return
+
+    plans: list[FitPlan] = []
+
+    def on_plan(plan: FitPlan) -> None:
+        plans.append(plan)
+        _print_plan(terminal, plan)
+        terminal.note(f"Training for {_budget(plan.settings)}. Ctrl-C ends it early, keeps the best and exports.")
+
+    with TrainingProgress(terminal, on_plan) as progress:
+        fitted = api.fit(chosen, settings, meaning=meaning, name=name, models=models, runs=runs, listener=progress)
+    _print_result(terminal, fitted, plans[0], runs, quiet=quiet and not as_json)
+    terminal.result({**_result_as_json(fitted), **_plan_as_json(plans[0])})
+
+
+def _set(flags: dict[str, Any]) -> dict[str, Any]:
+    return {FLAGS[flag]: value for flag, value in flags.items() if value is not None}
+
+
+def _budget(settings: Settings) -> str:
+    return _counted(settings.steps, "step") if settings.steps else f"{settings.minutes:g} minutes"
+
+
+def _print_plan(terminal: Terminal, plan: FitPlan) -> None:
+    from unet3d_cli.tables import print_summary
+
+    for warning in plan.dataset.warnings:
+        terminal.warn(str(warning))
+    print_summary(terminal, plan.summary)
+    for decision in plan.decisions:
+        terminal.say(f"{decision}.")
+
+
+def _print_result(terminal: Terminal, fitted: FitResult, plan: FitPlan, runs: Path, *, quiet: bool) -> None:
+    from unet3d_cli.tables import print_scores
+
+    if quiet:
+        click.echo(fitted.model)
+        return
+    terminal.say(f"\n{fitted.steps:,} steps in {fitted.minutes:.1f} minutes.")
+    if fitted.scores is not None:
+        terminal.say("On what was held out:")
+        print_scores(terminal, fitted.scores)
+    paths = plan.dataset.cases[0].image.source or "IMAGE"
+    terminal.say(f"Model: {fitted.model}\nRun:   {fitted.run}")
+    model = "" if str(fitted.model.parent) == "models/unet3d" else f" --model {fitted.model.parent}"
+    terminal.say(f"Next:  unet3d segment {paths} labels.nii.gz{model}\n       tensorboard --logdir {runs}")
+
+
+def _plan_as_json(plan: FitPlan) -> dict[str, Any]:
+    return {
+        "data": plan.summary.as_json(),
+        "decisions": [{"setting": each.setting, "value": each.value, "reason": each.reason} for each in plan.decisions],
+        "settings": plan.settings.model_dump(mode="json", exclude_none=True),
+        "warnings": [str(warning) for warning in plan.dataset.warnings],
+    }
+
+
+def _result_as_json(fitted: FitResult) -> dict[str, Any]:
+    return {
+        "model": str(fitted.model),
+        "run": str(fitted.run),
+        "steps": fitted.steps,
+        "minutes": round(fitted.minutes, 3),
+        "held_out": fitted.scores.as_json() if fitted.scores else None,
+    }
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

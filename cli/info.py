@@ -1,0 +1,110 @@
+"""`unet3d info`: what a model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from unet3d_cli.options import debug_option, json_option
+
+if TYPE_CHECKING:
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d.serving.description import ModelDescription
+
+
+@click.command("info", short_help="Say what a model is.")
+@click.argument("model", type=click.Path(path_type=Path))
+@json_option
+@debug_option
+def command(model: Path, as_json: bool) -> None:
+    """Say what MODEL is: classes, channels, spacing, sizes, parameters, and how it was trained.
+
+    MODEL is the folder of a model, or of one of its versions; nothing is loaded.
+
+    \b
+    Examples:
+      unet3d info models/unet3d
+      unet3d info models/unet3d/1 --json
+    """
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d.serving.description import read_description
+    from keras_unet3d.serving.versions import version_folder
+
+    folder = version_folder(model)
+    description = read_description(folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    terminal = Terminal(as_json=as_json)
+    if not as_json:
+        _print(terminal, folder, description, size)
+    terminal.result(_as_json(folder, description, size))
+
+
+def _print(terminal: Terminal, folder: Path, description: ModelDescription, size: int) -> None:
+    from unet3d_cli.tables import shown
+
+    trained = description.training
+    scored = {each["name"]: each for each in (trained.get("validation") or {}).get("classes", [])}
+    made = f"by keras-unet3d {description.package_version}, {description.created:%Y-%m-%d %H:%M} UTC"
+    terminal.say(f"{folder}, {size / 1e6:.1f} MB, {made}")
+    header = ["class", "value", *(["held-out IoU", "Dice"] if scored else [])]
+    rows = [
+        [
+            each.name,
+            str(each.value),
+            *([shown(scored[each.name]["iou"]), shown(scored[each.name]["dice"])] if scored else []),
+        ]
+        for each in description.classes
+    ]
+    terminal.table(header, rows)
+    for name, text in _facts(description).items():
+        terminal.say(f"{name + ':':<14} {text}")
+
+
+def _facts(description: ModelDescription) -> dict[str, str]:
+    from keras_unet3d.volumes.axes import named
+
+    geometry, trained = description.geometry, description.training
+    sizes = ", ".join(str(geometry.minimum + number * geometry.multiple) for number in range(3))
+    lost = f"; {geometry.margin} voxels are lost along each axis" if geometry.margin else ""
+    facts = {
+        "unlabelled": "no value" if description.unlabeled is None else str(description.unlabeled),
+        "channels": ", ".join(description.channels),
+        "spacing": named(description.spacing, description.unit or "(unit unknown)")
+        if description.spacing
+        else "unknown",
+        "images": "of any size",
+        "tiles": f"of {sizes}, … voxels along each axis{lost}",
+        "network": f"{description.parameters:,} parameters, {description.filters} filters, depth {geometry.depth}, "
+        f"{'zero-padded' if geometry.padding == 'same' else 'unpadded'}",
+        "normalised by": f"{description.normalization} ({description.statistics} statistics)"
+        if description.normalization == "batch"
+        else description.normalization or "nothing",
+    }
+    if trained:
+        facts["trained"] = (
+            f"{trained.get('steps', '?')} steps in {trained.get('minutes', '?')} minutes on "
+            f"{_count(trained.get('labelled_voxels'))} labelled voxels of {trained.get('cases', '?')} cases"
+        )
+        facts["validation"] = str(trained.get("held_out", "")).removeprefix("Held out for validation: ")
+        validation = trained.get("validation")
+        if validation:
+            facts["mean"] = (
+                f"IoU {validation['mean']['iou']:.3f}, Dice {validation['mean']['dice']:.3f} on what was held out"
+            )
+    return facts
+
+
+def _count(voxels: Any) -> str:
+    return f"{sum(voxels.values()):,}" if isinstance(voxels, dict) else "?"
+
+
+def _as_json(folder: Path, description: ModelDescription, size: int) -> dict[str, Any]:
+    from keras_unet3d.volumes.axes import AXES
+
+    plain = description.model_dump(mode="json")
+    plain["spacing"] = dict(zip(AXES, description.spacing, strict=True)) if description.spacing else None
+    plain["tile"] = dict(zip(AXES, description.tile, strict=True)) if description.tile else None
+    return {"model": str(folder.parent), "version": folder.name, "bytes": size, **plain}

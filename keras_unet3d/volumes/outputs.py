@@ -1,0 +1,108 @@
+"""Where results go, and everything about it that can be known before the work starts."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.formats import WRITABLE, format_to_read, format_to_write
+from keras_unet3d.volumes.suffixes import split_dataset, stem_of, suffix_of
+
+_CHANNEL_FILE = re.compile(r"_(\d{4}|c\d+)$")
+
+
+def output_for(image: Sequence[Path], folder: Path) -> Path:
+    """Where in a folder the label map of an image goes: same name and format, where that holds labels, else .nii.gz.
+
+    Args:
+        image: its file, or the files of its channels; ``_0000`` and ``_c0`` are left out of the name.
+        folder: of all label maps.
+    """
+    first = image[0]
+    if first.is_dir():  # a DICOM series
+        return folder / f"{first.resolve().name}.nii.gz"
+    stem = stem_of(first)
+    if len(image) > 1:
+        stem = _CHANNEL_FILE.sub("", stem) or stem
+    suffix = suffix_of(first)
+    return folder / f"{stem}{suffix if suffix in WRITABLE else '.nii.gz'}"
+
+
+def check_outputs(
+    pairs: Sequence[tuple[Sequence[Path], Path]], others: Sequence[Path] = (), *, in_new_folder: bool = False
+) -> None:
+    """Make sure that images are there and can be read by their names, and that results can be written by theirs.
+
+    Args:
+        pairs: the files of each image, and where its label map goes.
+        others: what else is written.
+        in_new_folder: whether the folder of the label maps need not exist yet.
+
+    Raises:
+        InputError: with all that is wrong, a line each; no output ever takes the place of an input.
+    """
+    problems: list[str] = []
+    inputs = {_place(file) for image, _ in pairs for file in image}
+    taken: dict[tuple[Path, str | None], str] = {}
+    for image, _ in pairs:
+        problems += [problem for file in image if (problem := _unreadable(file))]
+    outputs = [(output, ",".join(map(str, image)), in_new_folder) for image, output in pairs]
+    for output, image_name, new_folder in [*outputs, *((other, "", False) for other in others)]:
+        place = _place(output)
+        if place in inputs:
+            problems.append(f"{output}: is an input, which is never overwritten. Name another file.")
+        elif place in taken:
+            problems.append(
+                f"{output}: would be written twice, for {taken[place]} and {image_name or 'another result'}."
+            )
+        taken[place] = image_name
+        problems += [problem] if (problem := _unwritable(output, new_folder=new_folder)) else []
+    if problems:
+        raise InputError("\n".join(dict.fromkeys(problems)))
+
+
+def check_output_folder(folder: Path) -> None:
+    """Make sure that results can be written into a folder, which need not exist yet; makes nothing.
+
+    Raises:
+        InputError: if they cannot.
+    """
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError(f"{folder}: cannot be a folder, {existing} is a file. Choose another one.")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"{folder}: {existing} cannot be written to. Choose another folder.")
+
+
+def _place(path: Path) -> tuple[Path, str | None]:
+    file, dataset = split_dataset(path)
+    return file.resolve(), dataset
+
+
+def _unreadable(file: Path) -> str | None:
+    path, _ = split_dataset(file)
+    if not path.exists():
+        return f"{file}: there is no such file."
+    try:
+        format_to_read(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _unwritable(output: Path, *, new_folder: bool) -> str | None:
+    file, _ = split_dataset(output)
+    try:
+        format_to_write(output)
+        if new_folder:
+            return f"{output}: is a folder. Choose another folder for the label maps." if file.is_dir() else None
+    except InputError as error:
+        return str(error)
+    if file.is_dir():
+        return f"{output}: is a folder. Name a file in it, or use --out-dir."
+    if not file.absolute().parent.is_dir():
+        return f"{output}: its folder {file.absolute().parent} does not exist. Create it, or choose another place."
+    if not os.access(file.absolute().parent, os.W_OK):
+        return f"{output}: its folder {file.absolute().parent} cannot be written to. Choose another place."
+    return None

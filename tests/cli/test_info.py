@@ -1,0 +1,29 @@
+import json
+
+
+def test_the_text_names_axes_units_and_scores(unet3d, model):
+    done = unet3d("info", model)
+    assert done.exit_code == 0, done.stderr
+    for told in ("x=0.5 y=1 z=2 µm", "nuclei", "1,195,171 parameters", "92, 100, 108", "88 voxels are lost", "0.900"):
+        assert told in done.stdout
+    assert "7 steps in 0.5 minutes on 1,000 labelled voxels of 2 cases" in done.stdout
+    assert "IoU 0.900" in done.stdout
+
+
+def test_the_json_has_names_of_channels_and_axes(unet3d, model):
+    plain = json.loads(unet3d("info", model / "3", "--json").stdout)
+    assert plain["channels"] == ["nuclei"]
+    assert plain["spacing"] == {"z": 2.0, "y": 1.0, "x": 0.5}
+    assert plain["unit"] == "µm"
+    assert [each["name"] for each in plain["classes"]] == ["background", "cell"]
+    assert plain["unlabeled"] == 9
+    assert plain["version"] == "3"
+    assert plain["bytes"] > 1000
+    assert plain["geometry"]["minimum"] == 92
+
+
+def test_what_is_no_model_is_said(unet3d, tmp_path):
+    for wrong in ("nothing", tmp_path):
+        done = unet3d("info", wrong)
+        assert done.exit_code == 2
+        assert str(wrong) in done.stderr

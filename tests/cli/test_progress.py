@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from unet3d_cli.progress import TrainingProgress, VoxelProgress, duration
+from unet3d_cli.terminal import Terminal
+
+from keras_unet3d.metrics import Overlap
+from keras_unet3d.training.listener import StepReport
+
+
+def test_without_a_terminal_every_tenth_is_a_line(capsys):
+    with TrainingProgress(Terminal()) as progress:
+        for step in range(1, 1001):
+            progress.step(StepReport(step, step / 1000, 0.5, 0.25, 2.0, 65.0))
+        progress.validated(1000, Overlap(np.array([[1, 0], [1, 2]])))
+    *lines, validation = capsys.readouterr().err.splitlines()
+    assert 9 <= len(lines) <= 10
+    assert lines[0] == "Training 10%: step 100, loss 0.500, IoU 0.25, 2 steps/s, 1:05 left"
+    assert validation == "Validation at step 1000: IoU 0.583, Dice 0.733"
+
+
+def test_quiet_is_quiet(capsys):
+    with TrainingProgress(Terminal(quiet=True)) as progress:
+        progress.step(StepReport(1, 1.0, 0.5, 0.25, 2.0, 0.0))
+        progress.say("something")
+    assert capsys.readouterr().err == ""
+
+
+def test_voxels_have_a_rate(capsys):
+    with VoxelProgress(Terminal()) as progress:
+        progress.done(500, 1000)
+        progress.done(1000, 1000)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["Segmenting 50%", "Segmenting 100%"]
+    assert "voxels/s" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3661, "1:01:01"), (float("inf"), "some time")]
+)
+def test_durations_read_like_a_clock(seconds, text):
+    assert duration(seconds) == text
