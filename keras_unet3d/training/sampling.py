@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.labels import UNLABELED
+from keras_unet3d.annotation.weights import class_counts
 from keras_unet3d.volumes.box import Box, Triple
 
 REMEMBERED_VOXELS = 100_000
@@ -50,12 +50,8 @@ class Sampler:
         self.label_tile = label_tile
         self._voxels: dict[int, dict[int, NDArray[np.int64]]] = {}  # class → case → flat positions
         for number, volume in enumerate(volumes):
-            flat = volume.class_index.reshape(-1)
-            for value in np.unique(flat):
-                if value != UNLABELED:
-                    found = np.flatnonzero(flat == value)
-                    stride = -(-len(found) // REMEMBERED_VOXELS)
-                    self._voxels.setdefault(int(value), {})[number] = found[::stride]
+            for value, positions in _labeled_voxels(volume.class_index).items():
+                self._voxels.setdefault(value, {})[number] = positions
         self._classes = sorted(self._voxels)
 
     def place(self, rng: np.random.Generator) -> Place:
@@ -69,6 +65,23 @@ class Sampler:
             for at, tile, length in zip(voxel, self.label_tile, shape, strict=True)
         ]
         return Place(number, Box.at(start, self.label_tile))
+
+
+def _labeled_voxels(class_index: NDArray[np.int16]) -> dict[int, NDArray[np.int64]]:
+    """Flat positions of labelled voxels by class, at most `REMEMBERED_VOXELS` of each, evenly spread.
+
+    Plane by plane: the positions of all labelled voxels of a large volume would take several times its own memory.
+    """
+    counts = class_counts(class_index, int(class_index.max()) + 1)
+    found: dict[int, NDArray[np.int64]] = {}
+    for value in np.flatnonzero(counts):
+        stride, seen, parts = -(-int(counts[value]) // REMEMBERED_VOXELS), 0, []
+        for z, plane in enumerate(class_index):
+            here = np.flatnonzero(plane == value)
+            parts.append(here[-seen % stride :: stride] + z * plane.size)
+            seen += len(here)
+        found[int(value)] = np.concatenate(parts)
+    return found
 
 
 def _start(voxel: int, tile: int, length: int, share: float) -> int:
