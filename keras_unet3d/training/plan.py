@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry, Padding
-from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.settings import Settings, validated
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.units import IN_MM
@@ -48,7 +49,15 @@ def resolve(
 
     Returns:
         Settings without None, and the decisions that were taken, in order.
+
+    Raises:
+        InputError: if the tile that is set fits no such network, or the precision is not to be had here.
     """
+    if settings.precision == "mixed_float16" and not has_gpu:
+        raise InputError(
+            "precision = 'mixed_float16' needs a GPU, and TensorFlow sees none: it has no pooling of volumes in "
+            "float16 on the CPU. Train with 'float32', or with 'mixed_bfloat16'."
+        )
     decisions: list[Decision] = []
 
     def decide(setting: str, value: Any, reason: str) -> Any:
@@ -64,13 +73,13 @@ def resolve(
         filters = decide("network.filters", *_filters(settings, has_gpu=has_gpu))
     padding = network.padding
     if padding is None:
-        padding = decide("network.padding", *_padding(typical, size))
+        padding = decide("network.padding", *_padding(settings, typical, size))
     geometry = Geometry(padding, network.depth)
     tile = settings.tile
     if tile is None:
         limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
         tile = choose_tile(typical, spacing, geometry, limit)
-        decide("tile", named(tile), f"volumes of about {size}, {_why_tile(geometry, limit, has_gpu=has_gpu)}")
+        decide("tile", named(tile), f"volumes of about {size}, {_why_tile(tile, geometry, limit, has_gpu=has_gpu)}")
     batch_size = settings.batch_size
     if batch_size is None:
         padded = padding == "same"
@@ -88,7 +97,7 @@ def resolve(
             "batch_size": batch_size,
         }
     )
-    return Settings.model_validate(resolved.model_dump()), decisions
+    return validated(resolved.model_dump()), decisions
 
 
 _RATES = {"adam": (1e-3, "Adam's usual one"), "sgd": (1e-2, "SGD with momentum needs a larger one")}
@@ -102,7 +111,20 @@ def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
     return 16, "half the paper's: a CPU takes four times as many steps in the same time"
 
 
-def _padding(typical: Any, size: str) -> tuple[Padding, str]:
+def _padding(settings: Settings, typical: Any, size: str) -> tuple[Padding, str]:
+    padding, reason = _usual_padding(typical, size)
+    other: Padding = "same" if padding == "valid" else "valid"
+    if settings.tile is not None and not _takes(padding, settings) and _takes(other, settings):
+        return other, f"the tile that is set, {named(settings.tile)}, fits no other"
+    return padding, reason
+
+
+def _takes(padding: Padding, settings: Settings) -> bool:
+    geometry = Geometry(padding, settings.network.depth)
+    return all(geometry.is_valid(size) for size in settings.tile or ())
+
+
+def _usual_padding(typical: Any, size: str) -> tuple[Padding, str]:
     large = all(length >= paper for length, paper in zip(typical, PAPER_TILE, strict=True))
     if large:
         return "valid", f"volumes of about {size} hold the paper's tile, {named(PAPER_TILE)}: no border is invented"
@@ -139,10 +161,10 @@ def choose_tile(typical: Sequence[int], spacing: Sequence[float], geometry: Geom
     return z, y, x
 
 
-def _why_tile(geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
+def _why_tile(tile: Triple, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
     if geometry.padding == "valid":
-        output = named([geometry.output_length(geometry.nearest_valid(size)) for size in PAPER_TILE])
-        return f"and the paper's tile, which returns {output}"
+        whose = "the paper's tile" if tile == PAPER_TILE else f"a tile no larger than the paper's, {named(PAPER_TILE)}"
+        return f"and {whose}, which returns {named([geometry.output_length(size) for size in tile])}"
     return f"at most {limit:,} voxels on a {'GPU' if has_gpu else 'CPU'}, edges of about equal length in space"
 
 

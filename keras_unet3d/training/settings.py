@@ -117,6 +117,12 @@ class Settings(_Settings):
         return {**data, "minutes": None} if isinstance(data, dict) and data.get("steps") else data
 
     @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if self.minutes is None and self.steps is None:
+            raise ValueError("a training needs an end: give minutes or steps")
+        return self
+
+    @model_validator(mode="after")
     def _tile_fits_network(self) -> Self:
         if self.tile is not None and self.network.padding is not None:
             geometry = self.network.geometry
@@ -128,10 +134,14 @@ class Settings(_Settings):
                     )
         return self
 
+    def as_toml(self) -> str:
+        """As TOML that ``--config`` reads."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
     def write(self, path: Path) -> None:
         """Write as TOML that ``--config`` reads."""
         with written_whole(path) as file:
-            file.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+            file.write_text(self.as_toml(), encoding="utf-8")
 
 
 def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) -> Settings:
@@ -155,22 +165,32 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) ->
     for name, value in (overrides or {}).items():
         if value is not None:
             *parents, leaf = name.split(".")
-            branch = tree
+            branch: Any = tree
             for parent in parents:
-                branch = branch.setdefault(parent, {})
-            branch[leaf] = value
+                branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else None
+            if isinstance(branch, dict):  # what is no table is refused below
+                branch[leaf] = value
             if name in ("minutes", "steps"):  # the flag wins over what the file says of the other
                 tree.pop("steps" if name == "minutes" else "minutes", None)
+    return validated(tree, f"{path}: " if path else "")
+
+
+def validated(tree: dict[str, Any], where: str = "") -> Settings:
+    """Settings from a tree of plain values.
+
+    Raises:
+        InputError: with every unknown name and impossible value, each with its place, after `where`.
+    """
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        where = f"{path}: " if path else ""
-        lines = [_say(problem) for problem in error.errors()]
-        raise InputError(f"{where}" + "\n".join(lines)) from error
+        raise InputError(where + "\n".join(_say(problem) for problem in error.errors())) from error
 
 
 def _say(problem: Any) -> str:
-    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    if not problem["loc"]:  # what does not fit together names its settings itself
+        return f"{problem['ctx']['error']}."
+    name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{name}: no such setting. `unet3d fit --dry-run` prints all of them."
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

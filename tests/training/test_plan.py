@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.training.plan import CPU_TILE_VOXELS, choose_tile, resolve, unusual_spacing
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.volume import Grid
 
 
 def test_large_volumes_get_the_papers_network_on_a_gpu():
@@ -57,9 +59,48 @@ def test_the_network_takes_every_tile_that_is_chosen(shape, spacing, geometry):
         assert all(size <= geometry.nearest_valid(length) for size, length in zip(tile, shape, strict=True))
 
 
+def grid(z, y, x, unit="mm"):
+    return Grid((8, 8, 8), (z, y, x), unit=unit)
+
+
 def test_a_spacing_far_from_what_was_trained_on_is_named():
-    assert unusual_spacing((2, 1, 1), (2.18, 1, 1)) is None
-    text = unusual_spacing((5, 1, 1), (2.0, 1, 1))
+    assert unusual_spacing(grid(2, 1, 1), (2.18, 1, 1), "mm") is None
+    text = unusual_spacing(grid(5, 1, 1), (2.0, 1, 1), "mm")
     assert text is not None
     assert "x=1 y=1 z=5" in text
     assert "2.5 times along z" in text
+
+
+def test_spacings_are_compared_in_space_where_units_are_known_and_by_their_ratios_where_not():
+    assert unusual_spacing(grid(0.002, 0.001, 0.001), (2.0, 1.0, 1.0), "µm") is None
+    assert unusual_spacing(grid(2, 1, 1), (2.0, 1.0, 1.0), "µm") is not None
+    assert unusual_spacing(grid(2, 1, 1, unit=""), (0.02, 0.01, 0.01), "mm") is None
+    assert unusual_spacing(grid(4, 1, 1, unit=""), (0.02, 0.01, 0.01), "mm") is not None
+    assert unusual_spacing(grid(2, 1, 1), None, "mm") is None
+
+
+def test_a_tile_that_is_set_decides_the_padding():
+    """116 and 132 leave 4 when divided by 8: only an unpadded network takes them, also for small volumes."""
+    tile = Settings.model_validate({"tile": (116, 132, 132)})
+    settings, decisions = resolve(tile, [(36, 50, 35)], (1, 1, 1), has_gpu=False)
+    assert settings.network.padding == "valid"
+    assert any("x=132 y=132 z=116" in str(decision) for decision in decisions)
+    whole = Settings.model_validate({"tile": (64, 64, 64)})
+    assert resolve(whole, [(200, 400, 400)], (1, 1, 1), has_gpu=False)[0].network.padding == "same"
+    with pytest.raises(InputError, match="tile x=65: the 'same' network takes"):
+        resolve(Settings.model_validate({"tile": (64, 64, 65)}), [(36, 50, 35)], (1, 1, 1), has_gpu=False)
+
+
+def test_what_an_unpadded_tile_returns_is_that_of_the_tile():
+    small = Settings.model_validate({"network": {"padding": "valid"}})
+    settings, decisions = resolve(small, [(4, 50, 12)], (1, 1, 1), has_gpu=False)
+    (reason,) = (decision.reason for decision in decisions if decision.setting == "tile")
+    assert settings.tile == (92, 132, 100)
+    assert "x=12 y=44 z=4" in reason
+
+
+def test_float16_needs_a_gpu():
+    half = Settings.model_validate({"precision": "mixed_float16"})
+    assert resolve(half, [(36, 50, 35)], (1, 1, 1), has_gpu=True)[0].precision == "mixed_float16"
+    with pytest.raises(InputError, match="needs a GPU"):
+        resolve(half, [(36, 50, 35)], (1, 1, 1), has_gpu=False)

@@ -32,7 +32,7 @@ def test_every_mistake_is_named_with_its_place_at_once(tmp_path):
 
 
 def test_a_tile_that_the_network_cannot_take_is_refused():
-    with pytest.raises(InputError, match=r"tile y=130: .* the next is 132"):
+    with pytest.raises(InputError, match=r"^tile y=130: .* the next is 132\.$"):
         read_settings(None, {"tile": "x=132 y=130 z=116", "network.padding": "valid"})
 
 
@@ -51,3 +51,14 @@ def test_augmentation_is_part_of_the_tree():
     settings = Settings.model_validate({"augmentation": {"displacement_sigma": 2, "mirror": ["x"]}})
     assert settings.augmentation.displacement_sigma == 2
     assert settings.augmentation.mirror == ("x",)
+
+
+def test_a_training_needs_an_end():
+    with pytest.raises(ValueError, match="give minutes or steps"):
+        Settings(minutes=None)
+
+
+def test_a_value_in_the_place_of_a_table_is_refused(tmp_path):
+    (tmp_path / "bad.toml").write_text("network = 3\n")
+    with pytest.raises(InputError, match=r"bad\.toml: network: "):
+        read_settings(tmp_path / "bad.toml", {"network.filters": 8})
