@@ -13,6 +13,8 @@ class StepResult(NamedTuple):
     """What a step tells: tensors, so that nothing waits until someone looks."""
 
     loss: Any
+    gradient_norm: Any
+    """Before clipping. Where it is not finite the weights are lost, unless float16's loss scaling skips the step."""
     confusion: Any
     """``(class, class)``: rows truth, columns prediction, of the labelled voxels."""
 
@@ -61,7 +63,8 @@ class TrainingStep:
         gradients = tape.gradient(scaled, self._model.trainable_variables)
         optimizer.learning_rate.assign(learning_rate)
         optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
-        return StepResult(loss, _confusion(class_index, weight, logits))
+        norm = tf.linalg.global_norm(gradients) / optimizer.scale_loss(tf.constant(1.0))
+        return StepResult(loss, norm, _confusion(class_index, weight, logits))
 
 
 def _confusion(class_index: tf.Tensor, weight: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

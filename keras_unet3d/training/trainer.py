@@ -15,6 +15,7 @@ from keras_unet3d.annotation.pictures import slice_panel
 from keras_unet3d.errors import WorkError
 from keras_unet3d.inference.keras_predictor import KerasPredictor
 from keras_unet3d.metrics.overlap import Overlap
+from keras_unet3d.network.statistics import with_current_statistics
 from keras_unet3d.network.unet import build_unet3d
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
@@ -90,8 +91,11 @@ class Training:
         optimizer = build_optimizer(settings.optimizer, settings.precision)
         self._step = TrainingStep(self._model, optimizer, settings.loss.dice)
         self._collect_moments = MomentCollector(self._model)
-        self._moment_images = moment_images(settings, volumes)
+        normalizes_batches = settings.network.normalization == "batch"
+        self._moment_images = moment_images(settings, volumes) if normalizes_batches else []
+        self._current_statistics = normalizes_batches and settings.network.statistics == "current"
         self._predictor = KerasPredictor(self._model, settings.network.geometry)
+        self._best: Validation | None = None
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, optimizer)
         self._monitor = Monitor(folder, scheme.names)
 
@@ -101,6 +105,12 @@ class Training:
         Raises:
             WorkError: if the loss stops being finite; the last good checkpoint is kept.
         """
+        try:
+            return self._run()
+        finally:
+            self._monitor.flush()
+
+    def _run(self) -> Trained:
         settings, state = self._settings, self._checkpoints.resume()
         if state.step:
             self._listener.say(f"Continuing at step {state.step}, after {state.seconds / 60:.1f} minutes.")
@@ -115,7 +125,7 @@ class Training:
                 rate = learning_rate(
                     settings.optimizer.schedule, settings.optimizer.learning_rate or 0.0, progress, state.step
                 )
-                recent.add(self._step(next(batches), rate), state.step)
+                recent.add(self._step(next(batches), rate))
                 state.step += 1
                 state.seconds = budget.seconds_used
                 self._report(recent, budget, state, rate)
@@ -130,12 +140,7 @@ class Training:
         return self._finish(state, budget)
 
     def _report(self, recent: "_Recent", budget: Budget, state: RunState, rate: float) -> None:
-        if not np.isfinite(recent.last_loss):
-            raise WorkError(
-                f"The loss became {recent.last_loss} at step {state.step}. The state before it is kept. Train again "
-                f"with a lower optimizer.learning_rate (it was {self._settings.optimizer.learning_rate:g}), or with "
-                f'precision = "float32" (it was {self._settings.precision!r}).'
-            )
+        self._check_finite(recent, state.step)
         progress = budget.progress(state.step)
         left = budget.seconds_left(state.step, recent.steps_per_second)
         report = StepReport(state.step, progress, recent.loss, recent.overlap.mean_iou, recent.steps_per_second, left)
@@ -143,9 +148,30 @@ class Training:
         if state.step % 10 == 0:
             self._monitor.scalars(
                 state.step,
-                {"loss": recent.last_loss, "learning_rate": rate, "steps_per_second": recent.steps_per_second},
+                {
+                    "loss": recent.last_loss,
+                    "gradient_norm": recent.last_gradient_norm,
+                    "learning_rate": rate,
+                    "steps_per_second": recent.steps_per_second,
+                },
             )
             self._monitor.overlap(state.step, "train", recent.overlap)
+
+    def _check_finite(self, recent: "_Recent", step: int) -> None:
+        """Stop before weights that are lost are saved."""
+        settings = self._settings
+        values = {"loss": recent.last_loss}
+        if settings.precision != "mixed_float16":  # whose loss scaling skips such a step
+            values["gradient"] = recent.last_gradient_norm
+        for name, value in values.items():
+            if not np.isfinite(value):
+                saved = self._checkpoints.saved_step
+                kept = "No checkpoint was saved yet" if saved is None else f"The checkpoint of step {saved} is kept"
+                wider = "" if settings.precision == "float32" else f", or in 'float32' (it was {settings.precision!r})"
+                raise WorkError(
+                    f"The {name} became {value} at step {step}. {kept}. Train again with a lower "
+                    f"optimizer.learning_rate (it was {settings.optimizer.learning_rate:g}){wider}."
+                )
 
     def _is_due(self, state: RunState, budget: Budget) -> bool:
         """Whether this step passes the next tenth of the budget, and time for validations is left."""
@@ -163,7 +189,7 @@ class Training:
     def _validate(self, state: RunState, budget: Budget) -> Validation:
         start = time.monotonic()
         self._collect_moments(self._moment_images)
-        validation = validate(self._predictor, self._held_out, self._settings.network.filters or 0)
+        validation = self._scores()
         score = validation.overlap.mean_iou
         state.validations.append(
             {
@@ -175,7 +201,8 @@ class Training:
         )
         if score > state.best_score:
             state.best_score, state.best_step = score, state.step
-            self._checkpoints.save_best(state)
+            self._checkpoints.save_best()
+            self._best = validation
         self._listener.validated(state.step, validation.overlap)
         self._monitor.overlap(state.step, "validation", validation.overlap)
         self._monitor.pictures(state.step, self._pictures(validation))
@@ -183,11 +210,17 @@ class Training:
         state.seconds_validating += time.monotonic() - start
         return validation
 
+    def _scores(self) -> Validation:
+        """The scores of the model as it is now, with the statistics that it will be used with."""
+        predictor = self._predictor
+        if self._current_statistics:
+            predictor = KerasPredictor(with_current_statistics(self._model), predictor.geometry)
+        return validate(predictor, self._held_out, self._settings.network.filters or 0)
+
     def _pictures(self, validation: Validation) -> dict[str, NDArray[np.uint8]]:
         """Three slices through the middle of the first held-out labels: image, truth, prediction."""
         shown = self._held_out[0]
-        labelled = np.nonzero(shown.class_index != UNLABELED)
-        z, y, x = (int(np.median(positions)) for positions in labelled)
+        z, y, x = _middle(shown.class_index != UNLABELED)
         maps = [shown.class_index, validation.first]
         return {
             f"validation/{axis}": slice_panel(
@@ -206,8 +239,7 @@ class Training:
             self._collect_moments(self._moment_images)
         else:
             self._checkpoints.restore_best()
-            validation = validate(self._predictor, self._held_out, self._settings.network.filters or 0)
-        self._monitor.flush()
+            validation = self._best or self._scores()
         model = build_network(self._settings, self._model.input_shape[-1], self._classes, "float32")
         model.set_weights(self._model.get_weights())
         return Trained(model, state, validation)
@@ -218,19 +250,25 @@ class _Recent:
 
     def __init__(self) -> None:
         self._losses: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._gradient_norms: deque[float] = deque(maxlen=1)
         self._confusions: deque[NDArray[np.int64]] = deque(maxlen=RECENT_STEPS)
         self._times: deque[float] = deque([time.monotonic()], maxlen=RECENT_STEPS)
 
-    def add(self, result: StepResult, step: int) -> None:
-        self._losses.append(scalar(result.loss))
-        self._confusions.append(result.confusion.numpy())
-        if step == 0:
+    def add(self, result: StepResult) -> None:
+        if not self._losses:
             self._times.clear()  # the first step traces the graph
+        self._losses.append(scalar(result.loss))
+        self._gradient_norms.append(scalar(result.gradient_norm))
+        self._confusions.append(result.confusion.numpy())
         self._times.append(time.monotonic())
 
     @property
     def last_loss(self) -> float:
         return self._losses[-1]
+
+    @property
+    def last_gradient_norm(self) -> float:
+        return self._gradient_norms[-1]
 
     @property
     def loss(self) -> float:
@@ -244,6 +282,15 @@ class _Recent:
     def steps_per_second(self) -> float:
         took = self._times[-1] - self._times[0]
         return (len(self._times) - 1) / took if took > 0 else 0.0
+
+
+def _middle(labelled: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """The median position of the labelled voxels along each axis: always one that is labelled."""
+    z, y, x = (
+        int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+        for counts in (np.count_nonzero(labelled, axis=others) for others in ((1, 2), (0, 2), (0, 1)))
+    )
+    return z, y, x
 
 
 def build_network(settings: Settings, channels: int, classes: int, precision: str) -> keras.Model:

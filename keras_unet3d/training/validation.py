@@ -35,13 +35,13 @@ def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: i
         volumes: their `class_index` holds the held-out labels only; at least one.
         filters: base filters of the network, for the size of a tile.
     """
-    found = [
-        segment_voxels(
-            volume.image, predictor, plan_tiles(volume.image.shape, predictor.geometry, max_tile_voxels(filters))
-        )
-        for volume in volumes
-    ]
+    first = None
     overlap = Overlap.none(predictor.classes)
-    for volume, prediction in zip(volumes, found, strict=True):
+    for volume in volumes:
+        plan = plan_tiles(volume.image.shape, predictor.geometry, max_tile_voxels(filters))
+        prediction = segment_voxels(volume.image, predictor, plan)
         overlap += Overlap.of(volume.class_index, prediction, predictor.classes)
-    return Validation(overlap, found[0])
+        first = prediction if first is None else first
+    if first is None:
+        raise ValueError("Validation needs a volume.")
+    return Validation(overlap, first)

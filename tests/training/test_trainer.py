@@ -1,0 +1,227 @@
+"""Whole trainings, tiny: they learn, resume bit for bit, end early, and leave the best weights."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.errors import WorkError
+from keras_unet3d.inference.keras_predictor import KerasPredictor
+from keras_unet3d.metrics.overlap import Overlap
+from keras_unet3d.network.statistics import with_current_statistics
+from keras_unet3d.training import trainer
+from keras_unet3d.training.checkpoints import Checkpoints
+from keras_unet3d.training.listener import Quiet
+from keras_unet3d.training.moments import MomentCollector
+from keras_unet3d.training.pipeline import moment_images
+from keras_unet3d.training.trainer import Training
+from keras_unet3d.training.validation import Validation, validate
+
+SCHEME = LabelScheme((0, 1), ("background", "ball"))
+
+
+class Notes(Quiet):
+    """Writes down what a training tells."""
+
+    def __init__(self):
+        self.losses, self.sayings, self.validated_at = [], [], []
+
+    def say(self, text):
+        self.sayings.append(text)
+
+    def step(self, report):
+        self.losses.append(report.loss)
+
+    def validated(self, step, overlap):
+        self.validated_at.append(step)
+
+
+@pytest.fixture
+def training(tmp_path, bright_ball):
+    """Build a training on one ball that validates on another."""
+
+    def build(settings, *, listener=None, held_out=True, volumes=None, folder=tmp_path):
+        validation = [bright_ball(seed=1)] if held_out else []
+        return Training(
+            settings, volumes or [bright_ball()], validation, SCHEME, (1.0, 1.0), folder, listener or Notes()
+        )
+
+    return build
+
+
+RESUMES = """
+import json, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[2])
+from keras_unet3d.training.runtime import prepare_runtime
+prepare_runtime()
+from conftest import tiny_ball, tiny_settings
+from test_trainer import SCHEME, Notes
+from keras_unet3d.training import trainer
+
+settings = tiny_settings({"steps": 6, "batch_size": 2})
+
+class Dies(Notes):
+    def step(self, report):
+        super().step(report)
+        if report.step == 4:
+            raise KeyboardInterrupt
+
+def train(name, listener):
+    folder = Path(sys.argv[1]) / name
+    folder.mkdir(exist_ok=True)
+    training = trainer.Training(settings, [tiny_ball()], [tiny_ball(seed=1)], SCHEME, (1.0, 1.0), folder, listener)
+    trained = training.run()
+    optimizer = [variable.numpy().tolist() for variable in training._step._optimizer.variables]
+    history = [{**each, "seconds": None} for each in trained.state.validations]
+    weights = [value.tolist() for value in trained.model.get_weights()]
+    print(json.dumps([weights, optimizer, history, trained.state.best_step]))
+
+train("whole", Notes())
+try:
+    train("resumed", Dies())
+except KeyboardInterrupt:
+    pass
+train("resumed", notes := Notes())
+print(json.dumps(notes.sayings))
+"""
+
+
+def test_a_run_that_died_ends_bit_for_bit_as_one_that_did_not(tmp_path, run_alone):
+    """It dies in step 4 of 6, after the checkpoint of step 3. Repeatable only where TensorFlow has not started yet."""
+    printed = run_alone(RESUMES, tmp_path, os.path.dirname(__file__)).splitlines()  # noqa: PTH120
+    whole, resumed, sayings = (json.loads(line) for line in printed[-3:])
+    assert sayings[0].startswith("Continuing at step 3")
+    assert [each["step"] for each in whole[2]] == [1, 2, 3, 4, 5, 6]
+    for what, ours, theirs in zip(("weights", "optimizer", "validations", "best"), whole, resumed, strict=True):
+        assert ours == theirs, what
+
+
+def test_what_is_easy_is_learned(training, resolved, unchanged, bright_ball):
+    notes = Notes()
+    settings = resolved(unchanged | {"steps": 30, "tile": "x=16 y=16 z=16", "optimizer.learning_rate": 0.03})
+    trained = training(settings, listener=notes).run()
+    assert notes.losses[-1] < 0.8 * notes.losses[0]
+    assert trained.validation.overlap.mean_iou > 0.9
+    assert notes.validated_at == list(range(3, 31, 3))
+    assert trained.state.step == 30
+    assert {variable.dtype for variable in trained.model.variables} == {"float32"}
+    found = validate(KerasPredictor(trained.model, settings.network.geometry), [bright_ball(seed=1)], 2)
+    np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
+
+
+def test_an_interrupt_ends_early_and_leaves_a_model(training, resolved, tmp_path):
+    class Interrupts(Notes):
+        def step(self, report):
+            super().step(report)
+            if report.step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    usual = signal.getsignal(signal.SIGINT)
+    notes = Interrupts()
+    trained = training(resolved({"steps": 1000}), listener=notes).run()
+    assert signal.getsignal(signal.SIGINT) is usual
+    assert trained.state.step == 3
+    assert notes.sayings == ["Interrupted: ending early, after 3 steps."]
+    assert notes.validated_at == [3]
+    assert trained.validation.overlap.voxels > 0
+    assert np.isfinite(trained.model(np.zeros((1, 8, 8, 8, 1), np.float32), training=False)).all()
+
+
+def test_the_best_weights_are_left_and_not_the_last(training, resolved, monkeypatch):
+    """The validations are made to score ½, 1, 0: the weights of the second are left."""
+    scores = iter([[[1, 1], [0, 1]], [[1, 0], [0, 1]], [[0, 1], [1, 0]]])
+    weights = []
+    run = training(resolved({"steps": 3}))
+
+    def scripted(predictor, volumes, _filters):
+        weights.append(predictor.model.get_weights())
+        return Validation(Overlap(np.array(next(scores))), np.zeros(volumes[0].class_index.shape, np.uint8))
+
+    monkeypatch.setattr(trainer, "validate", scripted)
+    trained = run.run()
+    assert trained.state.best_step == 2
+    assert trained.validation.overlap.mean_iou == 1
+    for kept, second, third in zip(trained.model.get_weights(), *weights[1:], strict=True):
+        np.testing.assert_array_equal(kept, second)
+        assert not np.array_equal(kept, third)
+
+
+def test_without_validation_the_last_weights_are_left_with_moments_collected_anew(training, resolved, bright_ball):
+    settings = resolved({"steps": 4})
+    run = training(settings, held_out=False)
+    trained = run.run()
+    assert (trained.validation, trained.state.best_step, trained.state.validations) == (None, None, [])
+    last = run._model.get_weights()
+    for kept, weight in zip(trained.model.get_weights(), last, strict=True):
+        np.testing.assert_array_equal(kept, weight)
+    MomentCollector(run._model)(moment_images(settings, [bright_ball()]))
+    for kept, collected in zip(trained.model.get_weights(), run._model.get_weights(), strict=True):
+        np.testing.assert_allclose(kept, collected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_finished_run_that_was_not_exported_is_finished_without_a_step(training, resolved):
+    settings = resolved({"steps": 2})
+    first = training(settings).run()
+    notes = Notes()
+    again = training(settings, listener=notes).run()
+    assert notes.losses == []
+    assert again.state == first.state
+    np.testing.assert_array_equal(again.validation.overlap.matrix, first.validation.overlap.matrix)
+    for ours, theirs in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(training, resolved, tmp_path, monkeypatch):
+    """The third step's weights are infinite; the checkpoint of the second is kept."""
+    run = training(resolved({"steps": 5}))
+    usual = run._step
+
+    def spoiled(batch, rate):
+        if run._checkpoints.saved_step == 2:
+            run._model.get_layer("logits").bias.assign([np.inf, 0])
+        return usual(batch, rate)
+
+    run._step = spoiled
+    with pytest.raises(WorkError) as caught:
+        run.run()
+    text = str(caught.value)
+    assert text.startswith("The loss became nan at step 3. The checkpoint of step 2 is kept.")
+    assert "optimizer.learning_rate (it was 0.01)." in text
+    model = trainer.build_network(resolved(), 1, 2, "float32")
+    optimizer = trainer.build_optimizer(resolved().optimizer, "float32")
+    optimizer.build(model.trainable_variables)
+    assert Checkpoints(tmp_path / "checkpoints", model, optimizer).resume().step == 2
+    assert all(np.isfinite(value).all() for value in [*model.get_weights(), *(v.numpy() for v in optimizer.variables)])
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_before_its_weights_are_saved(training, resolved):
+    run = training(resolved({"steps": 5}))
+    usual = run._step
+    run._step = lambda batch, rate: usual(batch, rate)._replace(gradient_norm=tf.constant(np.inf))
+    with pytest.raises(WorkError, match=r"The gradient became inf at step 1\. No checkpoint was saved yet\."):
+        run.run()
+
+
+def test_a_model_for_current_statistics_is_validated_with_them(training, resolved, bright_ball):
+    settings = resolved({"steps": 1, "network.statistics": "current"})
+    trained = training(settings).run()
+    current = KerasPredictor(with_current_statistics(trained.model), settings.network.geometry)
+    found = validate(current, [bright_ball(seed=1)], 2)
+    np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_pictures_go_through_labelled_slices(dense):
+    labelled = np.zeros((9, 8, 12), bool)
+    labelled[:] = dense
+    labelled[[1, 7]] = True
+    z, y, x = trainer._middle(labelled)
+    assert (z in (1, 7)) or dense
+    assert labelled[z, y, x]
+    assert (y, x) == (3, 5)

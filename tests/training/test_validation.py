@@ -1,0 +1,44 @@
+"""Validation scores labelled voxels of all volumes together, as `segment` would segment them."""
+
+import numpy as np
+import pytest
+
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.training.sampling import TrainingVolume
+from keras_unet3d.training.validation import validate
+
+
+class BrightIsOne:
+    """Says class 1 where the voxel is above 0, whatever the tile."""
+
+    geometry = Geometry("same", 1)
+    classes = 2
+    tile_dependent = False
+
+    def intensity(self, image):
+        return np.array([[0, 1]], np.float32)
+
+    def probabilities(self, tiles, intensity):
+        bright = (tiles[..., 0] > 0).astype(np.float32)
+        return np.stack([1 - bright, bright], axis=-1)
+
+
+def volume(name, values, labels):
+    """A column of voxels along z."""
+    image = np.array(values, np.float32).reshape(-1, 1, 1, 1)
+    return TrainingVolume(name, image, np.array(labels, np.int16).reshape(-1, 1, 1), (1, 1, 1))
+
+
+def test_labelled_voxels_of_all_volumes_are_counted_together():
+    volumes = [
+        volume("a", [-1, 1, 1, -1, 1], [0, 1, -1, -1, 0]),  # right, right, unlabelled, unlabelled, wrong
+        volume("b", [1, -1, 1], [1, 1, -1]),  # right, wrong, unlabelled
+    ]
+    found = validate(BrightIsOne(), volumes, filters=2)
+    np.testing.assert_array_equal(found.overlap.matrix, [[1, 1], [1, 2]])
+    np.testing.assert_array_equal(found.first.ravel(), [0, 1, 1, 0, 1])
+
+
+def test_without_a_volume_there_is_nothing_to_score():
+    with pytest.raises(ValueError, match="needs a volume"):
+        validate(BrightIsOne(), [], filters=2)
