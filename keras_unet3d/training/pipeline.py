@@ -1,8 +1,8 @@
 """From volumes to batches: tiles cut, deformed and varied on parallel threads, ahead of the training step."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from keras_unet3d.augmentation.engines import Engine, choose_engine
 from keras_unet3d.augmentation.grey import apply_grey, grey_inputs
 from keras_unet3d.augmentation.parameters import draw_grey, draw_map, sample_generator
 from keras_unet3d.augmentation.settings import AugmentationSettings
+from keras_unet3d.errors import WorkError
 from keras_unet3d.training.sampling import Place, Sampler, TrainingVolume
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.box import Box, read_mirrored
@@ -66,7 +67,8 @@ class TrainingBatches:
         options = tf.data.Options()
         options.deterministic = True
         options.threading.private_threadpool_size = threads
-        self._closed = tf.Variable(False, trainable=False)
+        with tf.device("CPU:0"):  # where the pipeline runs: it could not read a variable on a GPU
+            self._closed = tf.Variable(False, trainable=False)
         self._dataset = (
             tf.data.Dataset.range(first_step * batch_size, np.iinfo(np.int64).max)
             .take_while(lambda _: tf.logical_not(self._closed))
@@ -83,9 +85,13 @@ class TrainingBatches:
 
     def __exit__(self, *_exception: object) -> None:
         self._closed.assign(True)
-        with suppress(tf.errors.OpError):
-            for _ in self._iterator:
-                pass
+        while True:
+            try:
+                next(self._iterator)
+            except StopIteration:
+                break
+            except tf.errors.OpError:  # of one sample; others may still be in the making
+                continue
 
     def __next__(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The next batch.
@@ -93,8 +99,15 @@ class TrainingBatches:
         Returns:
             Image float32 ``(batch, z, y, x, channel)``, class index int32 ``(batch, z, y, x)`` (0 where unlabelled) and
             weight float32 ``(batch, z, y, x)`` (0 where unlabelled).
+
+        Raises:
+            WorkError: if a sample could not be made; the message says why.
         """
-        image, class_index, weight = next(self._iterator)
+        try:
+            image, class_index, weight = next(self._iterator)
+        except tf.errors.OpError as error:
+            cause = re.sub(r"{{.*?}}\s*", "", error.message).splitlines()[0].rstrip(": ")
+            raise WorkError(f"A training tile could not be made ({cause}).") from error
         return image, class_index, weight
 
 
