@@ -45,29 +45,42 @@ def part(cases: Sequence[AnnotatedCase], mode: Mode) -> HeldOut:
     Args:
         cases: all of the dataset.
         mode: ``"auto"``: cases where there are five or more, else slices where there are six or more, else nothing.
+            Never so that a class is left without labels to learn from.
 
     Raises:
-        InputError: if cases are to be held out and there is only one.
+        InputError: if cases are to be held out and only one has labels.
     """
-    by_cases = mode == "cases" or (mode == "auto" and len(cases) >= ENOUGH_CASES)
-    if by_cases:
-        if len(cases) < 2:
-            raise InputError(
-                "hold_out = 'cases' needs at least two cases; the dataset has one. Hold out slices instead."
-            )
-        count = min(max(round(CASE_SHARE * len(cases)), 1), MOST_CASES)
-        chosen = {round((number + 0.5) * len(cases) / count - 0.5) for number in range(count)}
-        if _classes(cases) == _classes([case for number, case in enumerate(cases) if number not in chosen]):
-            return _part_cases(cases, chosen)
-    elif mode != "nothing":
+    labelled = sum(bool(_classes([case])) for case in cases)
+    if mode == "cases" and labelled < 2:
+        raise InputError(
+            "hold_out = 'cases' needs at least two cases with labels; the dataset has one. Hold out slices instead."
+        )
+    parted = None
+    if mode == "cases" or (mode == "auto" and labelled >= ENOUGH_CASES):
+        parted = _part_cases(cases)
+    if parted is None and mode in ("auto", "slices"):
         parted = _part_slices(cases)
-        if parted is not None:
-            return parted
+    if parted is not None:
+        return parted
     why = "as set" if mode == "nothing" else "the labels are too few to spare any"
     return HeldOut(tuple(_volume(case) for case in cases), (), f"Nothing is held out for validation: {why}.")
 
 
-def _part_cases(cases: Sequence[AnnotatedCase], chosen: set[int]) -> HeldOut:
+def _part_cases(cases: Sequence[AnnotatedCase]) -> HeldOut | None:
+    """Spare labelled cases, evenly spread; the first such choice that loses no class, None where each does."""
+    classes = [_classes([case]) for case in cases]
+    labelled = [number for number, found in enumerate(classes) if found]
+    count = min(max(round(CASE_SHARE * len(labelled)), 1), MOST_CASES)
+    places = [round((number + 0.5) * len(labelled) / count - 0.5) for number in range(count)]
+    for shift in range(len(labelled)):
+        chosen = {labelled[(place + shift) % len(labelled)] for place in places}
+        kept = [found for number, found in enumerate(classes) if number not in chosen]
+        if set().union(*kept) == set().union(*classes):
+            return _without_cases(cases, chosen)
+    return None
+
+
+def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int]) -> HeldOut:
     volumes = [_volume(case) for case in cases]
     names = ", ".join(cases[number].name for number in sorted(chosen))
     return HeldOut(

@@ -1,0 +1,129 @@
+"""What is held out is never learned from, and no class is lost by it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_unet3d.annotation.cases import AnnotatedCase
+from keras_unet3d.errors import InputError
+from keras_unet3d.training.held_out import part
+from keras_unet3d.volumes.volume import Grid, Volume
+
+
+def case(name, class_index, seed=0):
+    shape = class_index.shape
+    image = np.random.default_rng(seed).normal(100, 7, (*shape, 2)).astype(np.float32)
+    return AnnotatedCase(name, Volume(image, Grid(shape, (2.0, 1.0, 1.0))), class_index.astype(np.int16))
+
+
+def dense(name, classes=2, shape=(4, 6, 6)):
+    return case(name, np.arange(np.prod(shape)).reshape(shape) % classes)
+
+
+def sliced(z=(), y=(), x=(), shape=(20, 22, 24)):
+    """Two classes, labelled in some slices; alternating so that every slice holds both."""
+    labels = np.full(shape, -1)
+    checkers = np.indices(shape).sum(axis=0) % 2
+    for axis, indices in enumerate((z, y, x)):
+        for index in indices:
+            at = (slice(None),) * axis + (index,)
+            labels[at] = checkers[at]
+    return labels
+
+
+def test_one_case_in_ten_is_held_out_whole():
+    cases = [dense(f"case {number}") for number in range(20)]
+    parted = part(cases, "auto")
+    learned, validated = ([volume.name for volume in volumes] for volumes in (parted.training, parted.validation))
+    assert (len(learned), len(validated)) == (18, 2)
+    assert not set(learned) & set(validated)
+    assert parted.sentence == f"Held out for validation: 2 of 20 cases ({validated[0]}, {validated[1]})."
+
+
+def test_a_case_that_alone_has_a_class_is_not_held_out():
+    usual = part([dense(str(number)) for number in range(6)], "cases").validation[0].name
+    cases = [dense(str(number), classes=3 if str(number) == usual else 2) for number in range(6)]
+    parted = part(cases, "cases")
+    assert parted.validation[0].name != usual
+    assert usual in [volume.name for volume in parted.training]
+
+
+def test_a_case_without_labels_validates_nothing():
+    cases = [case(str(number), np.full((4, 6, 6), -1)) for number in range(6)]
+    cases[1:1] = [dense("one"), dense("two")]
+    assert part(cases, "cases").validation[0].name in ("one", "two")
+    with pytest.raises(InputError, match="at least two cases with labels"):
+        part([cases[0], dense("alone")], "cases")
+
+
+def test_where_every_case_is_needed_slices_are_held_out():
+    """Five cases, each with a class of its own."""
+    cases = []
+    for number in range(5):
+        labels = np.full((8, 8, 8), -1)
+        labels[::3] = number
+        cases.append(case(str(number), labels))
+    parted = part(cases, "auto")
+    assert parted.sentence == "Held out for validation: 3 of 15 annotated slices."
+    assert part(cases, "cases").sentence == "Nothing is held out for validation: the labels are too few to spare any."
+
+
+def test_a_held_out_slice_is_unlabelled_also_where_a_kept_one_crosses():
+    """Dealt in order z, y, x, the third of six is held out: z=14."""
+    labels = sliced(z=(2, 8, 14), y=(5,), x=(3, 17))
+    parted = part([case("a", labels)], "auto")
+    learned, validated = parted.training[0].class_index, parted.validation[0].class_index
+    assert parted.sentence == "Held out for validation: 1 of 6 annotated slices."
+    assert (learned[14] == -1).all()
+    np.testing.assert_array_equal(validated[14], labels[14])
+    assert (validated[np.arange(20) != 14] == -1).all()
+    np.testing.assert_array_equal(np.where(learned == -1, validated, learned), labels)
+
+
+@given(
+    st.lists(st.sets(st.integers(0, 9).map(lambda index: 2 * index), max_size=4), min_size=3, max_size=3),
+    st.sampled_from(["auto", "slices"]),
+    st.integers(0, 2),
+)
+def test_every_label_is_learned_from_or_validated_on_and_no_class_is_lost(slices, mode, rare_at):
+    labels = sliced(*slices)
+    if slices[0]:
+        labels[min(slices[0]), rare_at] = 2  # a class that one slice alone may have
+    parted = part([case("a", labels)], mode)
+    learned = parted.training[0].class_index
+    if len(parted.validation):
+        validated = parted.validation[0].class_index
+        assert not ((learned >= 0) & (validated >= 0)).any()
+        assert (validated >= 0).any()
+        np.testing.assert_array_equal(np.maximum(learned, validated), labels)
+        assert set(np.unique(learned)) == set(np.unique(labels))
+    else:
+        np.testing.assert_array_equal(learned, labels)
+
+
+def test_with_fewer_than_six_slices_nothing_is_held_out_and_it_says_so():
+    parted = part([case("a", sliced(z=(2, 8), y=(5, 9), x=(3,)))], "auto")
+    assert parted.validation == ()
+    assert parted.sentence == "Nothing is held out for validation: the labels are too few to spare any."
+    nothing = part([case("a", sliced(z=(2, 8, 14, 17), y=(5, 9), x=(3,)))], "nothing")
+    assert nothing.validation == ()
+    assert nothing.sentence == "Nothing is held out for validation: as set."
+
+
+def test_cases_cannot_be_held_out_of_one():
+    with pytest.raises(InputError, match="Hold out slices instead"):
+        part([dense("alone")], "cases")
+
+
+@pytest.mark.parametrize("mode", ["slices", "cases", "nothing"])
+def test_images_are_normalised_where_they_lie(mode):
+    cases = [case(name, sliced(z=(1, 5, 9, 13), y=(4,), x=(7,)), seed) for seed, name in enumerate("abc")]
+    cases[0].image.voxels[..., 1] = 7  # a constant channel
+    parted = part(cases, mode)
+    by_name = {one.name: one for one in cases}
+    for volume in (*parted.training, *parted.validation):
+        assert np.shares_memory(volume.image, by_name[volume.name].image.voxels)
+        assert volume.spacing == (2.0, 1.0, 1.0)
+        np.testing.assert_allclose(volume.image.mean(axis=(0, 1, 2)), 0, atol=1e-5)
+        np.testing.assert_allclose(volume.image.std(axis=(0, 1, 2)), [1, 0 if volume.name == "a" else 1], atol=1e-5)
