@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.whole_file import written_whole
 
 _RUN_FILE = "run.json"
@@ -20,7 +21,8 @@ class Run:
     Attributes:
         folder: ``runs/<name>/<number>``: checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
         is_new: whether nothing was done in it yet.
-        other_unfinished: an unfinished run that this call does not continue, because data or settings differ.
+        other_unfinished: the newest run, if it is unfinished and this call does not continue it, because data or
+            settings differ.
     """
 
     folder: Path
@@ -34,9 +36,17 @@ class Run:
 
 def call_fingerprint(settings: Settings, files: Sequence[Path], *meaning: object) -> str:
     """What makes two calls the same: settings as given, files with their size and date, and what was said of labels."""
-    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
-    text = json.dumps([settings.model_dump(mode="json"), stats, [str(each) for each in meaning]])
+    text = json.dumps(
+        [settings.model_dump(mode="json"), [_noted(file) for file in files], [str(each) for each in meaning]]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _noted(path: Path) -> list[object]:
+    """The name, and size and date of its file; ``file.h5:dataset`` names a dataset within."""
+    file, _ = split_dataset(path)
+    name = str(path.resolve())
+    return [name, file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else [name]
 
 
 def open_run(folder: Path, fingerprint: str) -> Run:
@@ -54,18 +64,17 @@ def open_run(folder: Path, fingerprint: str) -> Run:
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror}). Choose another folder with --runs.") from error
     numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal())
-    unfinished = None
-    if numbers:
-        newest = folder / str(numbers[-1])
-        noted = _read(newest)
-        if not noted.get("finished"):
-            if noted.get("fingerprint") == fingerprint:
-                return Run(newest, is_new=False)
-            unfinished = newest
+    runs = [folder / str(number) for number in numbers]
+    of_call = [run for run in runs if _read(run).get("fingerprint") == fingerprint]
+    if of_call and not _read(of_call[-1]).get("finished"):
+        return Run(of_call[-1], is_new=False)
+    newest = runs[-1] if runs else None
     following = folder / str(numbers[-1] + 1 if numbers else 1)
     following.mkdir()
     _write(following, {"fingerprint": fingerprint, "finished": False})
-    return Run(following, is_new=True, other_unfinished=unfinished)
+    return Run(
+        following, is_new=True, other_unfinished=newest if newest and not _read(newest).get("finished") else None
+    )
 
 
 def _read(folder: Path) -> dict[str, object]:
