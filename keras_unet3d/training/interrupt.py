@@ -11,13 +11,14 @@ from types import FrameType
 def ends_early() -> Iterator[Callable[[], bool]]:
     """Turn the first interrupt into a request, which the yielded function reports; the next one interrupts as usual.
 
-    Outside the main thread Python delivers no signals, and nothing is ever requested.
+    Outside the main thread Python delivers no signals, and where a host program handles them itself they are left to
+    it: nothing is ever requested.
     """
     requested = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is None:
         yield requested.is_set
         return
-    usual = signal.getsignal(signal.SIGINT)
 
     def request(_signal: int, _frame: FrameType | None) -> None:
         requested.set()

@@ -41,6 +41,8 @@ class MomentCollector:
         usual = [layer.momentum for layer in self._layers]
         for layer in self._layers:  # while this graph is traced: the moving moments become the batch's own
             layer.momentum = 0.0
-        self._model(image, training=True)
-        for layer, momentum in zip(self._layers, usual, strict=True):
-            layer.momentum = momentum
+        try:
+            self._model(image, training=True)
+        finally:
+            for layer, momentum in zip(self._layers, usual, strict=True):
+                layer.momentum = momentum
