@@ -10,7 +10,7 @@ from keras_unet3d.volumes.axes import named
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
-    from keras_unet3d.annotation import CaseSummary, TrainingSummary
+    from keras_unet3d.annotation import TrainingSummary
     from keras_unet3d.metrics import Scores
 
 MOST_CASES = 12
@@ -30,41 +30,50 @@ def print_summary(terminal: Terminal, summary: TrainingSummary) -> None:
             ["class", "labelled voxels", "share"], [*rows, [_counted(cases, "case"), f"{total:,}", ""]], total=True
         )
     if many_cases:
-        dense = sum(row.dense for row in summary.rows)
-        share = sum(row.labelled for row in summary.rows) / sum(row.labelled / row.share for row in summary.rows)
-        sizes = sorted({row.shape for row in summary.rows}, key=math.prod)
-        terminal.say(
-            f"{cases} cases from {named(sizes[0])} to {named(sizes[-1])}; {dense} dense, "
-            f"{_counted(summary.slices, 'annotated slice')} in the others; {share:.1%} of all voxels are labelled."
-        )
+        _print_folded(terminal, summary)
     else:
-        columns = [] if many_classes else names
-        rows = [_case_row(row, columns) for row in summary.rows]
-        last = [
-            "all",
-            "",
-            "",
-            str(summary.slices),
-            f"{total:,}",
-            "",
-            *(f"{summary.voxels[name]:,}" for name in columns),
-        ]
-        header = ["case", "size", "spacing", "annotated slices", "labelled voxels", "share", *columns]
-        terminal.table(header, [*rows, last] if cases > 1 else rows, total=cases > 1)
+        _print_cases(terminal, summary, [] if many_classes else names)
     terminal.say(f"{_counted(len(summary.channels), 'channel')}: {', '.join(summary.channels)}.")
 
 
-def _case_row(row: CaseSummary, classes: list[str]) -> list[str]:
-    z, y, x = (row.slices[axis] for axis in ("z", "y", "x"))
-    return [
-        row.name,
-        named(row.shape),
-        named(row.spacing, row.unit),
-        "dense" if row.dense else named((z, y, x)),
-        f"{row.labelled:,}",
-        f"{row.share:.1%}",
-        *(f"{row.voxels[name]:,}" for name in classes),
-    ]
+def _print_folded(terminal: Terminal, summary: TrainingSummary) -> None:
+    """Many cases in a sentence."""
+    cases, dense = len(summary.rows), sum(row.dense for row in summary.rows)
+    share = sum(row.labelled for row in summary.rows) / sum(math.prod(row.shape) for row in summary.rows)
+    sizes = sorted({row.shape for row in summary.rows}, key=math.prod)
+    span = named(sizes[0]) if len(sizes) == 1 else f"{named(sizes[0])} to {named(sizes[-1])}"
+    labelled = (
+        "all dense" if dense == cases else f"{dense} dense, {_counted(summary.slices, 'annotated slice')} in others"
+    )
+    terminal.say(f"{cases} cases of {span}, {labelled}; {share:.1%} of all voxels are labelled.")
+
+
+def _print_cases(terminal: Terminal, summary: TrainingSummary, columns: list[str]) -> None:
+    """A row for each case, with these classes as columns."""
+    spacings = {(row.spacing, row.unit) for row in summary.rows}
+    rows = []
+    for row in summary.rows:
+        z, y, x = (row.slices[axis] for axis in ("z", "y", "x"))
+        rows.append(
+            [
+                row.name,
+                named(row.shape),
+                *([named(row.spacing, row.unit)] if len(spacings) > 1 else []),
+                "dense" if row.dense else named((z, y, x)),
+                f"{row.labelled:,}",
+                f"{row.share:.1%}",
+                *(f"{row.voxels[name]:,}" for name in columns),
+            ]
+        )
+    several = len(rows) > 1
+    if several:
+        sums = [f"{sum(summary.voxels.values()):,}", "", *(f"{summary.voxels[name]:,}" for name in columns)]
+        rows.append(["all", *([""] * (len(spacings) > 1)), "", str(summary.slices or ""), *sums])
+    spacing = ["spacing"] if len(spacings) > 1 else []
+    header = ["case", "size", *spacing, "slices", "labelled", "share", *columns]
+    terminal.table(header, rows, total=several)
+    if not spacing:
+        terminal.say(f"Spacing: {named(*spacings.pop())}.")
 
 
 def print_scores(terminal: Terminal, scores: Scores) -> None:

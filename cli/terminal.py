@@ -51,9 +51,10 @@ class Terminal:
         """
         if self.quiet:
             return
-        table = Table(box=box.SIMPLE, show_footer=False, pad_edge=False)
+        table = Table(box=box.SIMPLE, pad_edge=False)
         for number, title in enumerate(header):
-            table.add_column(Text(title), justify="right" if number else "left", overflow="fold")
+            breakable = number == 0 or any(" " in row[number] for row in rows)  # numbers are not
+            table.add_column(Text(title), justify="right" if number else "left", overflow="fold", no_wrap=not breakable)
         for number, row in enumerate(rows):
             last = total and number == len(rows) - 2
             table.add_row(*(Text(cell) for cell in row), end_section=last)

@@ -32,8 +32,8 @@ def test_few_cases_have_rows_and_many_are_folded(capsys, cases, classes):
     assert "class 0" in text
     assert "1 channel: ct." in text
     if cases > MOST_CASES:
-        assert f"{cases} cases" in text
-        assert f"{3 * cases} annotated slices" in text
+        assert f"{cases} cases of x=10 y=10 z=10, 0 dense" in text
+        assert f"{3 * cases} annotated slices in others" in text
         assert f"{10 * classes / 1000:.1%} of all voxels" in text
 
 
