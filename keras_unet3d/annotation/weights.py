@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.errors import InputError
 
-LARGEST_RATIO = 100.0
+LARGEST_RATIO = 10.0
 """How many times more than a voxel of the most frequent class any other may count."""
 
 
@@ -21,16 +21,17 @@ def class_counts(class_index: NDArray[np.int16], classes: int) -> NDArray[np.int
 
 
 def class_weights(counts: ArrayLike) -> NDArray[np.float32]:
-    """Weights that give every class the same influence on the loss (Çiçek et al. 2016, section 3.2).
+    """Weights that raise rare classes and lower frequent ones (Çiçek et al. 2016, section 3.2).
 
-    The paper lowers the weight of the frequent background and raises that of the rare structure "to reach a balanced
-    influence" and gives no formula. Ours is the inverse frequency: of N labelled voxels in C classes, n(c) of class c,
+    The paper lowers the weight of the frequent background and raises that of the rare structure and gives no formula.
+    Ours is the square root of the inverse frequency: with n(c) labelled voxels of class c,
 
-        w(c) = N / (C · n(c)),
+        w(c) ∝ 1 / √n(c),
 
-    so that each class holds N / C of the weight and the mean weight of the labelled voxels is 1. So that a class of a
-    handful of voxels does not decide every step, its weight is at most `LARGEST_RATIO` times the smallest one; the
-    mean stays 1. A class without labelled voxels gets weight 1, which no voxel uses.
+    scaled so that the mean weight of the labelled voxels is 1. The inverse frequency itself would give each class the
+    same influence whatever its size, and networks then paint rare classes too large: the voxels around a structure
+    are as cheap to get wrong as any other background. The weight of a class of a handful of voxels is at most
+    `LARGEST_RATIO` times the smallest one. A class without labelled voxels gets weight 1, which no voxel uses.
 
     Args:
         counts: labelled voxels of each class in all training cases together, ``(class,)``.
@@ -41,7 +42,7 @@ def class_weights(counts: ArrayLike) -> NDArray[np.float32]:
     labelled = np.asarray(counts, np.float64)
     if not labelled.any():
         raise ValueError("Class weights need at least one labelled voxel.")
-    inverse = labelled.max() / np.maximum(labelled, 1)  # 1 for the most frequent class
+    inverse = np.sqrt(labelled.max() / np.maximum(labelled, 1))  # 1 for the most frequent class
     capped = np.minimum(inverse, LARGEST_RATIO)
     mean = (capped * labelled).sum() / labelled.sum()
     return np.where(labelled > 0, capped / mean, 1).astype(np.float32)

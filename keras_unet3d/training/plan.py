@@ -80,6 +80,9 @@ def resolve(
         limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
         tile = choose_tile(typical, spacing, geometry, limit)
         decide("tile", named(tile), f"volumes of about {size}, {_why_tile(tile, geometry, limit, has_gpu=has_gpu)}")
+    normalization = network.normalization
+    if normalization is None:
+        normalization = decide("network.normalization", *_normalization(tile, typical, padding, size))
     batch_size = settings.batch_size
     if batch_size is None:
         padded = padding == "same"
@@ -91,7 +94,9 @@ def resolve(
 
     resolved = settings.model_copy(
         update={
-            "network": network.model_copy(update={"filters": filters, "padding": padding}),
+            "network": network.model_copy(
+                update={"filters": filters, "padding": padding, "normalization": normalization}
+            ),
             "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
             "tile": tile,
             "batch_size": batch_size,
@@ -100,7 +105,10 @@ def resolve(
     return validated(resolved.model_dump()), decisions
 
 
-_RATES = {"adam": (1e-3, "Adam's usual one"), "sgd": (1e-2, "SGD with momentum needs a larger one")}
+_RATES = {
+    "adam": (5e-3, "normalised networks learn fast with Adam"),
+    "sgd": (1e-2, "what SGD with momentum usually takes"),
+}
 
 
 def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
@@ -129,6 +137,12 @@ def _usual_padding(typical: Any, size: str) -> tuple[Padding, str]:
     if large:
         return "valid", f"volumes of about {size} hold the paper's tile, {named(PAPER_TILE)}: no border is invented"
     return "same", f"volumes of about {size} are smaller than the paper's tile, {named(PAPER_TILE)}"
+
+
+def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> tuple[str, str]:
+    if padding == "same" and all(edge >= length for edge, length in zip(tile, typical, strict=True)):
+        return "instance", f"a tile holds a whole volume of about {size}: each is normalised by its own statistics"
+    return "batch", "as in the paper; its statistics are fixed after training, so that tiles leave no seams"
 
 
 def choose_tile(typical: Sequence[int], spacing: Sequence[float], geometry: Geometry, limit: int) -> Triple:

@@ -45,7 +45,7 @@ class NetworkSettings(_Settings):
     filters: int | None = Field(None, ge=1, le=256)
     depth: int = Field(3, ge=1, le=5)
     padding: Padding | None = None
-    normalization: Literal["batch", "group", "instance", "none"] = "batch"
+    normalization: Literal["batch", "group", "instance", "none"] | None = None
     statistics: Literal["moving", "current"] = "moving"
 
     @property

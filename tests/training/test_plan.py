@@ -17,16 +17,19 @@ def test_large_volumes_get_the_papers_network_on_a_gpu():
     settings, decisions = resolve(Settings(), [(200, 400, 400)], (2, 1, 1), has_gpu=True)
     assert (settings.network.padding, settings.network.filters, settings.tile) == ("valid", 32, (116, 132, 132))
     assert settings.batch_size == 1
+    assert settings.network.normalization == "batch"
     assert any("x=44 y=44 z=28" in str(decision) for decision in decisions)
 
 
 def test_small_volumes_are_learned_whole_and_padded():
     settings, decisions = resolve(Settings(), [(36, 50, 35)], (1, 1, 1), has_gpu=False)
     assert (settings.network.padding, settings.tile, settings.batch_size) == ("same", (40, 56, 40), 2)
+    assert settings.network.normalization == "instance"
     assert {decision.setting for decision in decisions} == {
         "network.filters",
         "network.padding",
         "tile",
+        "network.normalization",
         "batch_size",
         "optimizer.learning_rate",
     }
@@ -37,7 +40,8 @@ def test_what_is_set_is_not_decided():
     given_settings = Settings.model_validate({"network": {"filters": 4, "padding": "same"}, "tile": (16, 16, 16)})
     settings, decisions = resolve(given_settings, [(300, 300, 300)], (1, 1, 1), has_gpu=False)
     assert (settings.network.filters, settings.tile) == (4, (16, 16, 16))
-    assert {decision.setting for decision in decisions} == {"batch_size", "optimizer.learning_rate"}
+    undecided = {"network.normalization", "batch_size", "optimizer.learning_rate"}
+    assert {decision.setting for decision in decisions} == undecided
 
 
 def test_a_tile_of_thick_slices_has_edges_of_equal_length():
