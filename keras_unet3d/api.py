@@ -190,7 +190,7 @@ def fit(
     check_output_folder(Path(models) / name)  # not after hours of training
     plan = plan_fit(files, settings, meaning=meaning)
 
-    fingerprint = call_fingerprint(settings, _paths(files), meaning)
+    fingerprint = call_fingerprint(settings, _paths(files), meaning, files.scheme)
     run = open_run(Path(runs) / name, fingerprint)
     if run.other_unfinished:
         listener.say(f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins.")

@@ -69,8 +69,7 @@ def test_soft_dice_is_added_as_often_as_it_counts():
     assert losses[1] - losses[0] == pytest.approx(2 * 0.5)
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd"])
-def test_voxels_that_no_labelled_one_sees_do_not_change_the_update(resolved, name):
+def test_voxels_that_no_labelled_one_sees_do_not_change_the_update(resolved):
     """Labels at z < 4 of 64: a network of depth 1 sees less than 16 voxels of z. Batch statistics would see all."""
     rng = np.random.default_rng(0)
     image = rng.standard_normal((1, 64, 8, 8, 1)).astype(np.float32)
@@ -80,11 +79,12 @@ def test_voxels_that_no_labelled_one_sees_do_not_change_the_update(resolved, nam
     class_index = rng.integers(0, 2, (1, 64, 8, 8)).astype(np.int32)
     weight = np.zeros((1, 64, 8, 8), np.float32)
     weight[:, :4] = 1
-    settings = resolved({"network.normalization": "none", "optimizer.name": name})
+    model = build_network(resolved({"network.normalization": "none"}), 1, 2, "float32")
+    start, step = model.get_weights(), TrainingStep(model, sgd(), dice=1.0)
 
     def updated(image):
-        model = build_network(settings, 1, 2, "float32")
-        TrainingStep(model, build_optimizer(settings.optimizer, "float32"), 1.0)((image, class_index, weight), 0.1)
+        model.set_weights(start)
+        step((image, class_index, weight), 0.1)
         return np.concatenate(weights_of(model))
 
     usual = updated(image)

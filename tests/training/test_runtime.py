@@ -1,0 +1,21 @@
+"""Training on the CPU is set up to be repeatable, where it still can be."""
+
+import tensorflow as tf
+
+from keras_unet3d.training.runtime import prepare_runtime
+
+SETS_UP = """
+from keras_unet3d.training.runtime import prepare_runtime
+has_gpu = [prepare_runtime(), prepare_runtime()]
+import tensorflow as tf
+print(has_gpu, tf.config.threading.get_inter_op_parallelism_threads(), float(tf.reduce_sum(tf.ones(3))))
+"""
+
+
+def test_operations_follow_one_another(run_alone):
+    assert run_alone(SETS_UP).strip() == "[False, False] 1 3.0"
+
+
+def test_where_tensorflow_runs_already_nothing_breaks():
+    assert float(tf.reduce_sum(tf.ones(3))) == 3
+    assert prepare_runtime() is False
