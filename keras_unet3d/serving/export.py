@@ -87,7 +87,6 @@ def _served_network(model: Any, description: ModelDescription) -> Any:
 
 def _write_graph(network: Any, description: ModelDescription, folder: Path) -> None:
     import tensorflow as tf
-    from keras.export import ExportArchive
 
     from keras_unet3d.serving.intensity_graph import volume_intensity_graph
     from keras_unet3d.serving.volume_graph import segment_volume_graph
@@ -112,12 +111,15 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
     def intensity(image: Any) -> dict[str, Any]:
         return {"intensity": volume_intensity_graph(image)}
 
-    archive = ExportArchive()
-    archive.track(network)
-    archive.add_endpoint("serving_default", serving_default, [tiles, intensities])
-    archive.add_endpoint("segment_volume", segment_volume, [volume])
-    archive.add_endpoint("intensity", intensity, [volume])
-    archive.write_out(str(folder), verbose=False)
+    # Not Keras' ExportArchive: it stores every variable twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    signatures = {
+        "serving_default": tf.function(serving_default, [tiles, intensities]),
+        "segment_volume": tf.function(segment_volume, [volume]),
+        "intensity": tf.function(intensity, [volume]),
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def _try(folder: Path, network: Any) -> None:

@@ -37,7 +37,7 @@ folder, models = sys.argv[1], json.loads(sys.argv[2])
 given, found = np.load(folder + "/given.npz"), {}
 for name, path in models.items():
     loaded = tf.saved_model.load(path)
-    before = [variable.numpy() for variable in loaded.variables]
+    before = [variable.numpy() for variable in loaded.weights]
     assert before
     for key in given.files:
         image = tf.constant(given[key])
@@ -48,7 +48,7 @@ for name, path in models.items():
         elif key.startswith("volume"):
             found[name + key] = loaded.signatures["segment_volume"](image=image)["labels"].numpy()
             found[name + key + " intensity"] = loaded.signatures["intensity"](image=image)["intensity"].numpy()
-    for variable, value in zip(loaded.variables, before):
+    for variable, value in zip(loaded.weights, before):
         assert (variable.numpy() == value).all(), variable.name
 assert not any(name.startswith("keras_unet3d") for name in sys.modules)
 np.savez(folder + "/found.npz", **found)
