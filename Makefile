@@ -37,7 +37,8 @@ test-jax: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@mkdir -p .venv/types && ln -sfn $(CURDIR)/cli .venv/types/unet3d_cli # mypy finds packages by their folders' names
+	MYPYPATH=.venv/types $(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: setup

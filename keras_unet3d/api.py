@@ -31,7 +31,7 @@ from keras_unet3d.annotation import (
 from keras_unet3d.errors import InputError
 from keras_unet3d.metrics import Overlap, Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes, read_description
-from keras_unet3d.volumes import Volume, read_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes import Volume, read_image, read_labels, write_image, write_labels, written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
 
 if TYPE_CHECKING:
@@ -221,7 +221,8 @@ def fit(
     }
     description = _describe(plan.settings, scheme, channels, spacing, unit, report)
     listener.say("Exporting the model, and trying what was exported …")
-    trained.model.save(run.folder / "model.keras")
+    with written_whole(run.folder / "model.keras") as file:
+        trained.model.save(file)
     version = export_model(trained.model, Path(models) / name, description)
     run.finish()
     return FitResult(version, run.folder, scores, trained.state.step, trained.state.seconds / 60)
