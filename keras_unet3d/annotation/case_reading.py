@@ -9,7 +9,7 @@ from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes import read_image, read_labels
 from keras_unet3d.volumes.axes import named
-from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.volume import Volume
 
 
 class CaseError(Exception):
@@ -36,9 +36,9 @@ def read_case(dataset: Dataset, case: Case) -> tuple[Volume, Volume]:
         raise CaseError(*(found for found in (image, labels) if isinstance(found, Problem)))
     _check_grids(dataset, case, image, labels)
     grid = image.grid
-    if _carries_no_space(grid):
+    if grid.carries_no_space:
         grid = replace(labels.grid, shape=grid.shape)
-        if _carries_no_space(grid) and dataset.spacing is not None:
+        if grid.carries_no_space and dataset.spacing is not None:
             grid = replace(grid, spacing=dataset.spacing, unit=dataset.spacing_unit)
     return replace(image, grid=grid), labels
 
@@ -51,15 +51,10 @@ def _read(dataset: Dataset, paths: Sequence[Path], read: Callable[[Sequence[Path
         return replace(Problem.of(str(blamed), error), file=dataset.shown(blamed))
 
 
-def _carries_no_space(grid: Grid) -> bool:
-    """Whether the file said nothing about spacing and place, as a plain TIFF does."""
-    return grid == Grid(grid.shape)
-
-
 def _check_grids(dataset: Dataset, case: Case, image: Volume, labels: Volume) -> None:
     if image.grid.shape != labels.grid.shape:
         found = f"{named(labels.grid.shape)}, its image {dataset.shown(case.images[0])} has {named(image.grid.shape)}."
-    elif image.grid.matches(labels.grid) or _carries_no_space(image.grid) or _carries_no_space(labels.grid):
+    elif image.grid.agrees(labels.grid):
         return
     else:
         found = (

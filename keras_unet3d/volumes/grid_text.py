@@ -1,7 +1,7 @@
 """A grid as one line of text, for formats that have no place for origin and direction (TIFF, HDF5)."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -33,7 +33,9 @@ def grid_from_text(text: object, plain: Grid, *, spacing_known: bool = True) -> 
     except (ValueError, KeyError, TypeError):
         return plain
     same_spacing = not spacing_known or np.allclose(grid.spacing, plain.in_unit(grid.unit).spacing, rtol=1e-3)
-    return grid if tuple(values["shape"]) == plain.shape and same_spacing else plain
+    if tuple(values["shape"]) != plain.shape or not same_spacing:
+        return plain
+    return replace(grid, placed=bool(values.get("placed", True)))
 
 
 def _affine(values: dict[str, list[float]]) -> np.ndarray:

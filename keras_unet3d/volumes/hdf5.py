@@ -118,9 +118,9 @@ def _tagged_axes(dataset: Any, shape: tuple[int, ...]) -> str:
 
 
 def _grid(path: Path, dataset: Any, shape: tuple[int, int, int]) -> Grid:
-    plain = Grid(shape)
+    plain = Grid(shape, placed=False)
     if _SPACING in dataset.attrs:
-        plain = Grid(shape, _spacing(path, dataset.attrs[_SPACING]), unit="µm")
+        plain = Grid(shape, _spacing(path, dataset.attrs[_SPACING]), unit="µm", placed=False)
     if GRID_KEY not in dataset.attrs:
         return plain
     return grid_from_text(dataset.attrs[GRID_KEY], plain, spacing_known=_SPACING in dataset.attrs)

@@ -1,5 +1,6 @@
 """NIfTI, through nibabel: sform, qform, their codes, the units and everything else in the header stay as they were."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,13 @@ def _grid(path: Path, header: Any) -> Grid:
     x, y, z = (int(size) for size in header.get_data_shape()[:3])
     unit = _UNITS.get(header.get_xyzt_units()[0], "")
     try:
-        return Grid.from_affine((z, y, x), _LPS @ header.get_best_affine(), unit)
+        grid = Grid.from_affine((z, y, x), _LPS @ header.get_best_affine(), unit)
     except ValueError as error:
         raise InputError(
             f"{path}: its sform or qform is damaged (it puts different voxels at one place, or holds what is no "
             "number). Export the volume again, or correct the header."
         ) from error
+    return replace(grid, placed=bool(header["sform_code"] > 0 or header["qform_code"] > 0))
 
 
 def _header(path: Path, volume: Volume) -> Any:

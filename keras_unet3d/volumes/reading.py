@@ -38,7 +38,7 @@ def read_image(path: PathLike | Sequence[PathLike]) -> Volume:
     images = [_as_image(one, _read(one)) for one in paths]
     first = images[0]
     for one, image in zip(paths[1:], images[1:], strict=True):
-        if not image.grid.matches(first.grid):
+        if not image.grid.agrees(first.grid):
             raise InputError(
                 f"{one}: {image.grid}; but {paths[0]} has {first.grid}. The channels of an image share one grid: "
                 "resample one file on the grid of the other."

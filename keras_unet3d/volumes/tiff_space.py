@@ -26,7 +26,7 @@ class Space:
 
     def grid(self, shape: tuple[int, int, int]) -> Grid:
         """The grid of this many voxels along z, y, x."""
-        plain = Grid(shape, self.spacing, unit=self.unit)
+        plain = Grid(shape, self.spacing, unit=self.unit, placed=False)
         return grid_from_text(self.line, plain) if self.line else plain
 
 

@@ -26,6 +26,8 @@ class Grid:
         direction: 3×3; column j is the unit vector in which index x, y, z (j = 0, 1, 2) runs. Not orthogonal where a
             NIfTI sform shears.
         unit: ``"mm"``, ``"µm"`` or another of `units.IN_MM`, or ``""`` where the file does not say.
+        placed: whether the file says where the volume lies; else `origin` and `direction` are made up (a plain TIFF
+            has neither, and a NIfTI without sform and qform is put at a place of its own by every software).
     """
 
     shape: tuple[int, int, int]
@@ -33,6 +35,7 @@ class Grid:
     origin: Vector = (0.0, 0.0, 0.0)
     direction: tuple[Vector, Vector, Vector] = IDENTITY
     unit: str = ""
+    placed: bool = field(default=True, compare=False)
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -75,6 +78,23 @@ class Grid:
         corners = np.array(np.meshgrid(*([0, size - 1] for size in self.shape[::-1]), [1])).reshape(4, -1)
         there = other.in_unit(self.unit).affine[:3] @ corners
         return bool(np.abs(self.affine[:3] @ corners - there).max() <= tolerance * min(self.spacing))
+
+    @property
+    def carries_no_space(self) -> bool:
+        """Whether nothing is said about spacing, unit and place, as in a plain TIFF."""
+        return self == Grid(self.shape)
+
+    def agrees(self, other: "Grid", tolerance: float = 0.01) -> bool:
+        """Whether both grids can be of the same voxels, by what their files say: shape, spacing and place.
+
+        What one of them leaves out is not compared: an annotation that was saved as TIFF has no place.
+        """
+        if self.carries_no_space or other.carries_no_space:
+            return self.shape == other.shape
+        if self.placed and other.placed:
+            return self.matches(other, tolerance)
+        mine, theirs = (replace(grid, origin=(0.0, 0.0, 0.0), direction=IDENTITY) for grid in (self, other))
+        return mine.matches(theirs, tolerance)
 
     def __str__(self) -> str:
         text = f"{named(self.shape)}, spacing {named(self.spacing, self.unit)}"

@@ -1,7 +1,10 @@
 import json
 
+import nibabel
 import numpy as np
 import pytest
+import SimpleITK
+import tifffile
 
 from keras_unet3d.annotation import (
     UNLABELED,
@@ -13,6 +16,7 @@ from keras_unet3d.annotation import (
     read_dataset,
 )
 from keras_unet3d.errors import InputError
+from keras_unet3d.volumes import Grid, Volume, read_labels, write_image
 
 
 def refusal(folder, **meaning):
@@ -95,6 +99,31 @@ def test_labels_without_a_place_belong_to_an_image_of_their_shape(write, image, 
     write({"labels/a.tif": labels}, unit="")
     (case,) = load_cases(read_dataset(folder))
     assert case.image.grid.spacing == (2, 1, 1)
+
+
+def test_labels_that_fiji_saved_belong_to_an_image_of_their_spacing(tmp_path, image, labels):
+    """TIFF has a spacing and no place."""
+    placed = Grid((4, 5, 6), (2.0, 1.0, 1.0), (5.0, 6.0, 7.0), ((-1.0, 0, 0), (0, -1.0, 0), (0, 0, 1.0)), "mm")
+    write_image(tmp_path / "a.nii.gz", Volume(image, placed))
+    fiji = {"axes": "ZYX", "spacing": 2.0, "unit": "mm"}
+    tifffile.imwrite(tmp_path / "a.tif", labels, imagej=True, resolution=(1, 1), metadata=fiji)
+    assert len(load_cases(dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "a.tif"]))) == 1
+    tifffile.imwrite(tmp_path / "b.tif", labels, imagej=True, resolution=(1, 1), metadata={**fiji, "spacing": 3.0})
+    with pytest.raises(InputError, match="lies elsewhere"):
+        load_cases(dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "b.tif"]))
+
+
+def test_a_nifti_without_a_place_is_annotated_with_software_that_makes_one_up(tmp_path, image, labels):
+    """With sform and qform codes of 0, ITK-SNAP and 3D Slicer (ITK) put it elsewhere than nibabel does."""
+    theirs = nibabel.Nifti1Image(image[..., 0].T, None)
+    theirs.header.set_zooms((1.0, 1.0, 2.0))
+    nibabel.save(theirs, tmp_path / "a.nii")
+    painted = SimpleITK.GetImageFromArray(labels)
+    painted.CopyInformation(SimpleITK.ReadImage(str(tmp_path / "a.nii")))
+    SimpleITK.WriteImage(painted, str(tmp_path / "painted.nii"))
+    (case,) = load_cases(dataset_from_pairs([tmp_path / "a.nii"], [tmp_path / "painted.nii"]))
+    assert not case.image.grid.matches(read_labels(tmp_path / "painted.nii").grid)
+    np.testing.assert_array_equal(case.class_index, labels)
 
 
 def test_the_datasets_spacing_holds_for_files_without_one(write, image, labels):

@@ -53,6 +53,17 @@ def test_grids_match_to_a_hundredth_of_a_voxel():
     assert not OBLIQUE.matches(replace(OBLIQUE, spacing=(2.04, 1.76, 1.5 * 1.005)))
 
 
+def test_grids_agree_where_one_leaves_out_what_the_other_says():
+    assert OBLIQUE.agrees(Grid(OBLIQUE.shape, placed=False))  # a plain TIFF
+    assert not OBLIQUE.agrees(Grid((4, 5, 7), placed=False))
+    calibrated = Grid(OBLIQUE.shape, OBLIQUE.spacing, unit="µm", placed=False)  # one that was saved by Fiji
+    assert OBLIQUE.agrees(calibrated)
+    assert calibrated.agrees(OBLIQUE)
+    assert not OBLIQUE.agrees(replace(calibrated, spacing=(2.1, 1.76, 1.5)))
+    # Where both say a place, it counts.
+    assert not OBLIQUE.agrees(replace(calibrated, placed=True))
+
+
 def test_a_grid_is_shown_by_named_axes():
     assert str(Grid((64, 244, 248), (2.04, 1.76, 1.76), unit="µm")) == (
         "x=248 y=244 z=64, spacing x=1.76 y=1.76 z=2.04 µm"
