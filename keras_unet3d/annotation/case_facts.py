@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from keras_unet3d.annotation.case_reading import CaseError
 from keras_unet3d.annotation.dataset import Case, Dataset
-from keras_unet3d.annotation.labels import means_unlabeled
+from keras_unet3d.annotation.labels import unlabeled_among
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.problems import Problem
-from keras_unet3d.annotation.slices import AnnotatedSlices, few_painted_slices, find_annotated_slices
+from keras_unet3d.annotation.slices import AnnotatedSlices, few_painted_slices, find_annotated_slices, thin_slabs
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.volume import Grid, Segment, Volume
 
@@ -69,8 +69,11 @@ def look_at(dataset: Dataset, case: Case, volumes: tuple[Volume, Volume], meanin
             raise CaseError(Problem(file, str(error))) from None
         voxels_of[0] = int(np.count_nonzero(slices.mask(labels.grid.shape) & (labels.voxels == 0)))
         warnings += _slices_beside_paint(file, labels.voxels != 0, slices)
-    elif not _is_unlabeled(0, dataset, meaning, labels) and not meaning.dense and 0 in voxels_of:
-        open_slices = few_painted_slices(labels.voxels != 0)
+    elif 0 in voxels_of and not meaning.dense and _unlabeled(dataset, meaning, labels) not in voxels_of:
+        painted = labels.voxels != 0
+        open_slices = few_painted_slices(painted)
+        if open_slices is None and (slabs := thin_slabs(painted)) is not None:
+            warnings.append(_flat_paint(dataset, case, slabs))
     warnings += [
         Problem(
             dataset.shown(case.images[min(c, len(case.images) - 1)]),
@@ -91,12 +94,28 @@ def look_at(dataset: Dataset, case: Case, volumes: tuple[Volume, Volume], meanin
     )
 
 
-def _is_unlabeled(value: int, dataset: Dataset, meaning: Meaning, labels: Volume) -> bool:
-    """Whether `value` marks unlabelled voxels, by the user, the dataset or the label file's own names."""
+def _unlabeled(dataset: Dataset, meaning: Meaning, labels: Volume) -> int | None:
+    """The value of unlabelled voxels, by the user, the dataset or the label file's own names."""
     if dataset.scheme is not None:
-        return meaning.declared(dataset.scheme).unlabeled == value
-    named_so = value in labels.segments and means_unlabeled(labels.segments[value].name)
-    return meaning.unlabeled == value or (meaning.unlabeled is None and named_so)
+        return meaning.declared(dataset.scheme).unlabeled
+    if meaning.unlabeled is not None:
+        return meaning.unlabeled
+    return unlabeled_among(labels.segments)
+
+
+def annotated_slices_option(dataset: Dataset, case: Case, slices: AnnotatedSlices) -> str:
+    """What to type for these slices of this case."""
+    prefix = "" if len(dataset.cases) == 1 else f"{case.name}:"
+    return f"--annotated-slices '{prefix}{slices}'"
+
+
+def _flat_paint(dataset: Dataset, case: Case, slabs: AnnotatedSlices) -> Problem:
+    return Problem(
+        dataset.shown_labels(case),
+        f"is painted in {slabs} only, and 0 counts as background everywhere else.",
+        f"If these are the slices that you annotated, say so: {annotated_slices_option(dataset, case, slabs)}.",
+        "warning",
+    )
 
 
 def _voxels_of(labels: NDArray[Any]) -> dict[int, int]:

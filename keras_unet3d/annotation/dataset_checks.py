@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from keras_unet3d.annotation.case_facts import CaseFacts
+from keras_unet3d.annotation.case_facts import CaseFacts, annotated_slices_option
 from keras_unet3d.annotation.dataset import Dataset
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
@@ -110,15 +110,14 @@ def check_meaning(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable[Prob
     for one in facts:
         if one.open_slices is None:
             continue
-        prefix = "" if len(dataset.cases) == 1 else f"{one.case.name}:"
         several = sum(value != 0 for value in one.voxels_of) > 1
         third = ", or --unlabeled 0 if you painted the background too" if several else ""
         yield Problem(
             dataset.shown_labels(one.case),
             f"is painted in {one.open_slices} only and 0 everywhere else, which may mean background or not annotated.",
-            f"Say which: --annotated-slices '{prefix}{one.open_slices}' if 0 is background in these slices and "
-            f"unlabelled elsewhere (add slices that you looked at and left empty), --dense if 0 is background "
-            f"everywhere{third}.",
+            f"Say which: {annotated_slices_option(dataset, one.case, one.open_slices)} if 0 is background in these "
+            "slices and unlabelled elsewhere (add slices that you looked at and left empty), --dense if 0 is "
+            f"background everywhere{third}.",
         )
 
 

@@ -26,6 +26,11 @@ def means_unlabeled(name: str) -> bool:
     return name.strip().lower() in _NAMES_OF_UNLABELED
 
 
+def unlabeled_among(segments: Mapping[int, Segment]) -> int | None:
+    """The value of the segment whose name says that it marks voxels without a label, None where none does."""
+    return next((value for value, segment in segments.items() if means_unlabeled(segment.name)), None)
+
+
 @dataclass(frozen=True)
 class LabelScheme:
     """Which label value is which class.
@@ -101,7 +106,7 @@ class LabelScheme:
         """
         segments = segments or {}
         if unlabeled is None:
-            unlabeled = next((value for value, segment in segments.items() if means_unlabeled(segment.name)), None)
+            unlabeled = unlabeled_among(segments)
         classes = sorted(set(values) - {unlabeled})
         default = {0: "background"}
         names = [

@@ -15,6 +15,8 @@ from keras_unet3d.volumes.axes import AXES, named
 _SLIP = 3  # voxels: a slip of the brush makes no annotated slice,
 _NEGLIGIBLE = 0.002  # nor does this share of the fullest one
 _STRAY = 0.01  # of the paint may lie outside of the few painted slices
+_SLAB = 3  # painted slices in a row; a compact object is thicker
+_FEW = 0.25  # of the slices of an axis
 _ISOLATED = 0.2  # of a slice; a quarter remains where every second slice of all three orientations is annotated
 
 _SLICES = re.compile(r"(?:\s*[zyx]\s*=\s*\d+(?:\s*,\s*\d+)*(?:[\s;]+|$))+", re.IGNORECASE)
@@ -159,9 +161,10 @@ def find_annotated_slices(labelled: NDArray[np.bool_]) -> AnnotatedSlices:
 def few_painted_slices(painted: NDArray[np.bool_]) -> AnnotatedSlices | None:
     """The slices in which alone something is painted, or None where the paint has depth.
 
-    Whether 0 means background everywhere is open where the paint lies in isolated slices, one voxel thick, of one or
-    more orientations: no paint before and behind. A compact object is many voxels thick, however small it is, and
-    scattered points make slices that touch each other; both count as dense.
+    Whether 0 means background everywhere is open where paint lies in isolated slices, one voxel thick, of one or more
+    orientations: no paint before and behind; and the rest of it in slices of which no more than three touch. A compact
+    object is many voxels thick, however small it is, and scattered points make many slices that touch each other; both
+    count as dense.
 
     Args:
         painted: ``(z, y, x)``, True where the label is not 0.
@@ -169,10 +172,37 @@ def few_painted_slices(painted: NDArray[np.bool_]) -> AnnotatedSlices | None:
     if painted.all():
         return None
     isolated, left = _isolated_slices(painted)
-    found = _together(isolated)
-    touching = any(after - before == 1 for indices in found.per_axis for before, after in pairwise(indices))
-    alone = len(found) > 0 and not touching
-    return found if alone and left.sum() <= _STRAY * painted.sum() else None
+    if not isolated:
+        return None
+    stray = _STRAY * painted.sum()
+    found = _together([*isolated, *(_fullest_slices(left, _negligible(painted)) if left.sum() > stray else [])])
+    return found if _longest_run(found) <= _SLAB and left.sum() <= stray else None
+
+
+def thin_slabs(painted: NDArray[np.bool_]) -> AnnotatedSlices | None:
+    """The slices of one axis in which alone something is painted, where they are few and at most three touch.
+
+    Slices that were annotated in pairs look so, and so do flat objects: what 0 means is a question, but no open one.
+
+    Args:
+        painted: ``(z, y, x)``, True where the label is not 0.
+    """
+    for axis, length in enumerate(painted.shape):
+        slices = _together([(axis, int(index)) for index in np.flatnonzero(_counts(painted, axis))])
+        if 0 < len(slices) <= _FEW * length and _longest_run(slices) <= _SLAB:
+            return slices
+    return None
+
+
+def _longest_run(slices: AnnotatedSlices) -> int:
+    """How many slices touch each other at most."""
+    longest = 0
+    for indices in slices.per_axis:
+        run = 0
+        for before, index in pairwise((-2, *indices)):
+            run = run + 1 if index == before + 1 else 1
+            longest = max(longest, run)
+    return longest
 
 
 def _isolated_slices(voxels: NDArray[np.bool_]) -> tuple[list[tuple[int, int]], NDArray[np.bool_]]:

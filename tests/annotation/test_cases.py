@@ -176,6 +176,15 @@ def test_paint_in_a_few_slices_is_refused_until_its_meaning_is_said(painted_few)
     assert sparse.annotated_slices == AnnotatedSlices(z=(2,), y=(4,))
 
 
+def test_paint_in_pairs_of_slices_is_asked_about(write):
+    labels = np.zeros((20, 11, 12), np.uint8)
+    labels[[5, 6, 13, 14], 2:9, 3:10] = 1
+    read = load_cases(read_dataset(write({"images/a.nii.gz": np.ones((20, 11, 12, 1)), "labels/a.nii.gz": labels})))
+    (line,) = [str(warning) for warning in read.warnings if "painted" in str(warning)]
+    assert "0 counts as background everywhere else" in line
+    assert "--annotated-slices 'z=5,6,13,14'" in line
+
+
 def test_several_cases_are_told_apart_in_the_refusal(painted_few, write):
     image = np.random.default_rng(1).normal(size=(10, 11, 12, 1)).astype(np.float32)
     labels = few_slices()

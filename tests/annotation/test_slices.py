@@ -11,6 +11,7 @@ from keras_unet3d.annotation import (
     restrict_background,
     slices_by_case,
 )
+from keras_unet3d.annotation.slices import thin_slabs
 from keras_unet3d.errors import InputError
 
 SHAPE = (20, 24, 28)
@@ -109,6 +110,23 @@ def test_foreground_painted_in_a_few_slices_leaves_the_meaning_of_0_open(slices)
     elif painted.any():
         assert found is not None
         assert not len(found.without(slices))
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [AnnotatedSlices(z=(4, 9, 10, 15)), AnnotatedSlices(z=(9,), y=(12, 13)), AnnotatedSlices(z=(4, 5, 6), x=(14,))],
+)
+def test_a_few_of_the_painted_slices_may_touch(slices):
+    assert few_painted_slices(ball(radius=9) & slices.mask(SHAPE)) == slices
+
+
+def test_pairs_of_painted_slices_are_told_from_solid_objects():
+    pairs = AnnotatedSlices(z=(5, 6, 12, 13))
+    assert thin_slabs(ball(radius=9) & pairs.mask(SHAPE)) == pairs
+    assert thin_slabs(ball(radius=9) & AnnotatedSlices(z=(5, 6, 7, 8)).mask(SHAPE)) is None
+    assert thin_slabs(ball(radius=2.5)) is None
+    assert thin_slabs(ball(radius=9)) is None
+    assert thin_slabs(np.zeros(SHAPE, bool)) is None
 
 
 @pytest.mark.parametrize("radius", [1.3, 2.5, 4.0, 9.0])
