@@ -1,6 +1,7 @@
 """The 3D U-Net and its 2D sibling, as functional Keras models that read as figure 2 of the paper does."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ Normalization = Literal["batch", "group", "instance"] | None
 EPSILON = 1e-3
 """Added to variances: the same in every normalisation, so that one network's weights fit another's."""
 CHANNELS_PER_GROUP = 8
-"""Group normalisation: channels that share their statistics (Wu and He 2018 use 32 groups of 2 to 64 channels)."""
+"""Group normalisation: channels that share their statistics, or more where 8 do not divide them (Wu and He 2018 use 32
+groups of 2 to 64 channels)."""
 
 
 def build_unet3d(
@@ -52,14 +54,15 @@ def build_unet3d(
         A functional model of built-in Keras layers.
 
     Raises:
-        ValueError: if a spatial size cannot pass through the network; the message names the next one that can.
+        ValueError: if `input_shape` has another number of axes, or a spatial size cannot pass through the network; the
+            message names the next one that can.
 
     Example:
         >>> model = build_unet3d((116, 132, 132, 3), classes=3)
         >>> model.output_shape
         (None, 28, 44, 44, 3)
     """
-    return _build(input_shape, classes, filters, depth, padding, normalization, seed, name="unet3d")
+    return _build(3, input_shape, classes, filters, depth, padding, normalization, seed)
 
 
 def build_unet2d(
@@ -93,12 +96,13 @@ def build_unet2d(
         A functional model of built-in Keras layers.
 
     Raises:
-        ValueError: if a spatial size cannot pass through the network.
+        ValueError: as `build_unet3d`.
     """
-    return _build(input_shape, classes, filters, depth, padding, normalization, seed, name="unet2d")
+    return _build(2, input_shape, classes, filters, depth, padding, normalization, seed)
 
 
 def _build(
+    rank: int,
     input_shape: Sequence[int | None],
     classes: int,
     filters: int,
@@ -106,10 +110,11 @@ def _build(
     padding: Padding,
     normalization: Normalization,
     seed: int | None,
-    name: str,
 ) -> keras.Model:
-    rank = len(input_shape) - 1
-    _check_sizes(input_shape[:-1], Geometry(padding, depth))
+    axes = AXES[-rank:]
+    if len(input_shape) != rank + 1:
+        raise ValueError(f"Expected input_shape as ({', '.join(axes)}, channel). Received: {tuple(input_shape)}")
+    _check_sizes(axes, input_shape[:-1], Geometry(padding, depth))
     convolution, transposed, pooling, cropping = _LAYERS[rank]
     seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
 
@@ -143,7 +148,7 @@ def _build(
         x = block(x, channels, f"up{level}b")
 
     logits = convolution(classes, 1, kernel_initializer=he_normal(), name="logits")(x)
-    return keras.Model(inputs, logits, name=name)
+    return keras.Model(inputs, logits, name=f"unet{rank}d")
 
 
 _LAYERS: dict[int, tuple[Any, Any, Any, Any]] = {
@@ -157,7 +162,7 @@ def _normalize(x: Any, normalization: Normalization, channels: int, name: str) -
         case "batch":
             return layers.BatchNormalization(epsilon=EPSILON, name=name)(x)
         case "group":
-            groups = max(channels // CHANNELS_PER_GROUP, 1)
+            groups = math.gcd(channels, max(channels // CHANNELS_PER_GROUP, 1))
             return layers.GroupNormalization(groups, epsilon=EPSILON, name=name)(x)
         case "instance":
             return layers.GroupNormalization(-1, epsilon=EPSILON, name=name)(x)
@@ -169,8 +174,8 @@ def _normalize(x: Any, normalization: Normalization, channels: int, name: str) -
             )
 
 
-def _check_sizes(sizes: Sequence[int | None], geometry: Geometry) -> None:
-    for axis, size in zip(AXES[-len(sizes) :], sizes, strict=True):
+def _check_sizes(axes: Sequence[str], sizes: Sequence[int | None], geometry: Geometry) -> None:
+    for axis, size in zip(axes, sizes, strict=True):
         if size is not None and not geometry.is_valid(size):
             raise ValueError(
                 f"Axis {axis} of input_shape: a {geometry.padding!r} network of depth {geometry.depth} takes "

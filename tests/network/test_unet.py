@@ -82,6 +82,19 @@ def test_a_size_that_cannot_pass_is_refused_with_the_next_that_can():
         build_unet3d((116, 130, 132, 3))
 
 
+def test_a_missing_axis_is_no_network_of_another_rank():
+    with pytest.raises(ValueError, match=r"\(z, y, x, channel\)\. Received: \(132, 132, 3\)"):
+        build_unet3d((132, 132, 3))
+    with pytest.raises(ValueError, match=r"\(y, x, channel\)\. Received: \(116, 132, 132, 3\)"):
+        build_unet2d((116, 132, 132, 3))
+
+
+def test_groups_are_of_eight_channels_or_of_more_where_eight_do_not_divide_them():
+    for filters, expected in ((16, [2, 4]), (28, [1, 7])):
+        model = build_unet3d((None, None, None, 1), filters=filters, depth=1, normalization="group")
+        assert [model.get_layer(f"down0{part}_norm").groups for part in "ab"] == expected
+
+
 def test_an_unknown_normalisation_is_refused():
     with pytest.raises(ValueError, match="Received: 'layer'"):
         build_unet3d(normalization="layer")
