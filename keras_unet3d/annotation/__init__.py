@@ -1,9 +1,9 @@
 """Annotation: datasets and their check, label values and class indices, weights, annotated slices."""
 
 from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset, load_cases
-from keras_unet3d.annotation.checking import check_dataset
 from keras_unet3d.annotation.dataset import Case, Dataset, dataset_from_pairs
 from keras_unet3d.annotation.dataset_folder import read_dataset
+from keras_unet3d.annotation.examination import check_dataset
 from keras_unet3d.annotation.folds import SliceFold, hold_out, slice_folds
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.annotation.meaning import Meaning

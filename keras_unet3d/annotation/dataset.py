@@ -8,7 +8,7 @@ from pathlib import Path
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes.suffixes import stem_of
+from keras_unet3d.volumes.suffixes import image_name
 
 Source = str | os.PathLike[str]
 
@@ -84,7 +84,7 @@ def dataset_from_pairs(images: Sequence[Source | Sequence[Source]], annotations:
             f"{len(annotations)} annotations"
         )
     files = [tuple(Path(one) for one in ([item] if isinstance(item, str | os.PathLike) else item)) for item in images]
-    stems = [stem_of(paths[0]) for paths in files]
+    stems = [image_name(paths) for paths in files]
     names = [stem if stems.count(stem) == 1 else str(paths[0]) for stem, paths in zip(stems, files, strict=True)]
     cases = (Case(*parts) for parts in zip(names, files, map(Path, annotations), strict=True))
     return Dataset(tuple(cases), name=names[0] if len(names) == 1 else "")

@@ -13,7 +13,7 @@ from keras_unet3d.annotation.matching import channel_files, match_folders
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES
-from keras_unet3d.volumes.suffixes import stem_of
+from keras_unet3d.volumes.suffixes import image_name
 from keras_unet3d.volumes.units import read_unit
 
 _FOLDERS = (("images", "labels"), ("imagesTr", "labelsTr"))
@@ -120,7 +120,7 @@ def _listed_case(folder: Path, name: str, entry: Any) -> Case | str:
                 "its path within."
             )
     paths = channel_files(folder / images[0]) if len(images) == 1 else tuple(folder / path for path in images)
-    return Case(name or stem_of(images[0]), paths, folder / labels if labels else None)
+    return Case(name or image_name(images), paths, folder / labels if labels else None)
 
 
 def _entries(key: str, listed: Any) -> Iterator[tuple[str, str, Any]]:

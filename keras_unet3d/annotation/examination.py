@@ -1,5 +1,6 @@
 """Reading a dataset and finding all that is wrong with it: the one opinion of ``fit`` and ``check``."""
 
+import os
 from dataclasses import dataclass, field
 
 from keras_unet3d.annotation.case_facts import CaseFacts, look_at
@@ -12,9 +13,11 @@ from keras_unet3d.annotation.dataset_checks import (
     check_spacing,
     decide_scheme,
 )
+from keras_unet3d.annotation.dataset_folder import read_dataset
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.problems import Problem
+from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.volume import Volume
 
 
@@ -69,3 +72,24 @@ def examine(dataset: Dataset, meaning: Meaning, *, keep: bool) -> Examination:
         for check in (check_meaning, check_channels, check_spacing):
             found.problems += check(dataset, found.facts)
     return found
+
+
+def check_dataset(dataset: str | os.PathLike[str] | Dataset, meaning: Meaning | None = None) -> list[Problem]:
+    """Find all that is wrong with a dataset: what `load_cases` would refuse, and what it would warn of.
+
+    It reads as `load_cases` does, one case at a time, so the two cannot disagree.
+
+    Args:
+        dataset: its folder, or a dataset that is known already.
+        meaning: as for `load_cases`.
+
+    Returns:
+        Errors first, then warnings; empty for a dataset to train on without a second thought.
+    """
+    place = dataset.shown_folder if isinstance(dataset, Dataset) else os.fspath(dataset)
+    try:
+        files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+        problems = examine(files, meaning or Meaning(), keep=False).problems
+    except InputError as error:
+        return [Problem.of(place, error)]
+    return sorted(problems, key=lambda problem: problem.severity != "error")

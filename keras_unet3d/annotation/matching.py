@@ -2,15 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 from keras_unet3d.annotation.dataset import Case
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.volumes.formats import READABLE
-from keras_unet3d.volumes.suffixes import stem_of, suffix_of
+from keras_unet3d.volumes.suffixes import split_channel, stem_of, suffix_of
 
-_CHANNEL = re.compile(r"(?P<case>.+)_(?:(?P<four>\d{4})|c(?P<c>\d+))")
 _VOXELS_OF_HEADERS = frozenset({".raw", ".zraw", ".gz", ".img"})  # beside .mhd and .nhdr
 
 
@@ -43,7 +41,9 @@ def match_folders(
 
     channels: dict[str, dict[int | None, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in image_files:
-        name, channel = _case_and_channel(stem_of(path), labels_of)
+        stem = stem_of(path)
+        # Any name that labels have is whole: s1_2024 may be a year.
+        name, channel = (stem, None) if stem in labels_of else split_channel(stem)
         channels[name][channel].append(path)
     cases = []
     for name in sorted(channels):
@@ -91,14 +91,6 @@ def _volumes_in(folder: Path, shown: str, file_ending: str | None) -> tuple[list
     expected = f" (dataset.json expects {file_ending})" if file_ending else ""
     problem = Problem(f"{shown}/", f"left out what is no volume by its suffix{expected}: {few}.", severity="warning")
     return volumes, [problem]
-
-
-def _case_and_channel(stem: str, names: Iterable[str]) -> tuple[str, int | None]:
-    """``("s1", 0)`` for ``s1_0000`` and ``s1_c0``; ``("s1", None)`` for ``s1``, and for any name that labels have."""
-    match = _CHANNEL.fullmatch(stem)
-    if stem in names or match is None:
-        return stem, None
-    return match["case"], int(match["four"] or match["c"])
 
 
 def _wrong_channels(files: dict[int | None, list[Path]]) -> str:

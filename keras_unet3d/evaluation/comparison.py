@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.annotation.pictures import class_colours, slice_panel
 from keras_unet3d.annotation.slices import find_annotated_slices
 from keras_unet3d.evaluation.report import Figure, Section, write_report
@@ -86,7 +86,7 @@ def _score_table(comparisons: Sequence[Comparison], scheme: LabelScheme) -> list
 
 def _slices_to_show(comparison: Comparison) -> list[tuple[str, int]]:
     """An annotated slice of z, and of z and y the ones next to the middle that were not annotated."""
-    annotated = find_annotated_slices(comparison.annotation >= 0)
+    annotated = find_annotated_slices(comparison.annotation != UNLABELED)
     chosen: list[tuple[str, int]] = []
     for axis in ("z", "y"):
         length = comparison.truth.shape[AXES.index(axis)]
@@ -104,6 +104,6 @@ def _figure(comparison: Comparison, axis: str, index: int, colours: Sequence[Any
     maps = [comparison.annotation, comparison.prediction, comparison.truth]
     grid = comparison.image.grid
     picture = slice_panel(comparison.image.voxels, maps, axis=axis, at=(z, y, x), spacing=grid.spacing, colours=colours)
-    labelled = float((comparison.annotation.take(index, axis=dimension) >= 0).mean())
+    labelled = float((comparison.annotation.take(index, axis=dimension) != UNLABELED).mean())
     seen = "annotated" if labelled == 1 else f"{labelled:.0%} of it annotated, where other annotated slices cross"
     return Figure(picture, f"{comparison.name}, slice {axis}={index}: {seen if labelled else 'not annotated'}.")

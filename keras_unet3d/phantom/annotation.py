@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.annotation.slices import AnnotatedSlices
 
-UNLABELED = 3
+UNPAINTED = 3
 """The label of a voxel that nobody painted (Çiçek et al. 2016, section 3.1)."""
 
 
@@ -32,12 +32,12 @@ def choose_slices(truth: NDArray[np.uint8], counts: Sequence[int]) -> AnnotatedS
 
 
 def annotate(truth: NDArray[np.uint8], annotated: AnnotatedSlices) -> NDArray[np.uint8]:
-    """Keep the labels (z, y, x) of some slices; everything else becomes `UNLABELED`.
+    """Keep the labels (z, y, x) of some slices; everything else becomes `UNPAINTED`.
 
     Raises:
         InputError: if a slice lies outside the volume.
     """
-    return np.where(annotated.mask(truth.shape), truth, np.uint8(UNLABELED))
+    return np.where(annotated.mask(truth.shape), truth, np.uint8(UNPAINTED))
 
 
 def _best_slice(stretch: NDArray[np.intp], classes: NDArray[np.intp]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.phantom.annotation import UNLABELED, annotate, choose_slices
+from keras_unet3d.phantom.annotation import UNPAINTED, annotate, choose_slices
 from keras_unet3d.phantom.kidney import CHANNELS, kidney
 from keras_unet3d.phantom.tissue import BACKGROUND, INSIDE, TUBULE
 from keras_unet3d.volumes import write_image, write_labels
@@ -19,7 +19,7 @@ SEGMENTS = {
     INSIDE: Segment("inside", (255, 200, 0)),
     TUBULE: Segment("tubule", (210, 30, 100)),
     BACKGROUND: Segment("background", (60, 110, 180)),
-    UNLABELED: Segment("unlabeled"),
+    UNPAINTED: Segment("unlabeled"),
 }
 
 

@@ -1,15 +1,12 @@
 """Where results go, and everything about it that can be known before the work starts."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.formats import WRITABLE, format_to_read, format_to_write
-from keras_unet3d.volumes.suffixes import split_dataset, stem_of, suffix_of
-
-_CHANNEL_FILE = re.compile(r"_(\d{4}|c\d+)$")
+from keras_unet3d.volumes.suffixes import image_name, split_dataset, suffix_of
 
 
 def output_for(image: Sequence[Path], folder: Path) -> Path:
@@ -22,11 +19,8 @@ def output_for(image: Sequence[Path], folder: Path) -> Path:
     first = image[0]
     if first.is_dir():  # a DICOM series
         return folder / f"{first.resolve().name}.nii.gz"
-    stem = stem_of(first)
-    if len(image) > 1:
-        stem = _CHANNEL_FILE.sub("", stem) or stem
     suffix = suffix_of(first)
-    return folder / f"{stem}{suffix if suffix in WRITABLE else '.nii.gz'}"
+    return folder / f"{image_name(image)}{suffix if suffix in WRITABLE else '.nii.gz'}"
 
 
 def check_outputs(
@@ -48,15 +42,13 @@ def check_outputs(
     for image, _ in pairs:
         problems += [problem for file in image if (problem := _unreadable(file))]
     outputs = [(output, ",".join(map(str, image)), in_new_folder) for image, output in pairs]
-    for output, image_name, new_folder in [*outputs, *((other, "", False) for other in others)]:
+    for output, of_image, new_folder in [*outputs, *((other, "", False) for other in others)]:
         place = _place(output)
         if place in inputs:
             problems.append(f"{output}: is an input, which is never overwritten. Name another file.")
         elif place in taken:
-            problems.append(
-                f"{output}: would be written twice, for {taken[place]} and {image_name or 'another result'}."
-            )
-        taken[place] = image_name
+            problems.append(f"{output}: would be written twice, for {taken[place]} and {of_image or 'another result'}.")
+        taken[place] = of_image
         problems += [problem] if (problem := _unwritable(output, new_folder=new_folder)) else []
     if problems:
         raise InputError("\n".join(dict.fromkeys(problems)))

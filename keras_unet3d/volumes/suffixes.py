@@ -2,9 +2,11 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _DOUBLE = (".nii.gz", ".seg.nrrd", ".ome.tif", ".ome.tiff")
+_CHANNEL = re.compile(r"(?P<image>.+)_(?:(?P<four>\d{4})|c(?P<c>\d+))")
 _HDF5 = re.compile(r"(.+\.(?:h5|hdf5))(?::(.+))?", re.IGNORECASE)
 
 
@@ -21,7 +23,24 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
 
 
 def stem_of(path: str | os.PathLike[str]) -> str:
-    """The name without folder, suffix and dataset: ``stem_of("images/s1.v2.nii.gz") == "s1.v2"``."""
+    """The name without folder, suffix and dataset: ``stem_of("images/s1.v2.nii.gz") == "s1.v2"``.
+
+    The name of a folder that is there is whole: those of DICOM series are often numbers with dots.
+    """
+    if Path(path).is_dir():
+        return Path(path).name
     name = split_dataset(path)[0].name
     suffix = suffix_of(path)
     return name[: len(name) - len(suffix)]
+
+
+def image_name(files: Sequence[str | os.PathLike[str]]) -> str:
+    """What an image is called: the stem of its file, or that of its channels' files without the channel."""
+    stem = stem_of(files[0])
+    return split_channel(stem)[0] if len(files) > 1 else stem
+
+
+def split_channel(stem: str) -> tuple[str, int | None]:
+    """Split ``s1_0000`` and ``s1_c0``, which hold one channel, into ``("s1", 0)``; any other stem has None."""
+    match = _CHANNEL.fullmatch(stem)
+    return (match["image"], int(match["four"] or match["c"])) if match else (stem, None)

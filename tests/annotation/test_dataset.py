@@ -8,7 +8,7 @@ from keras_unet3d.errors import InputError
 
 def test_pairs_are_named_by_their_images():
     dataset = dataset_from_pairs(["in/a.nii.gz", ["b_c0.tif", "b_c1.tif"]], ["a_labels.nii.gz", "b.seg.nrrd"])
-    assert [case.name for case in dataset.cases] == ["a", "b_c0"]
+    assert [case.name for case in dataset.cases] == ["a", "b"]
     assert dataset.cases[1].images == (Path("b_c0.tif"), Path("b_c1.tif"))
     assert dataset.cases[0].labels == Path("a_labels.nii.gz")
     assert dataset.scheme is None

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
-from keras_unet3d.phantom.annotation import UNLABELED, annotate, choose_slices
+from keras_unet3d.phantom.annotation import UNPAINTED, annotate, choose_slices
 
 EVEN = np.tile(np.array([0, 1, 2], np.uint8), (30, 20, 5))  # every slice shows what every other one shows
 
@@ -47,11 +47,11 @@ def test_only_the_slices_keep_their_labels():
     inside[:, 5] = True
     inside[:, :, [0, 14]] = True
     np.testing.assert_array_equal(labels[inside], EVEN[inside])
-    assert (labels[~inside] == UNLABELED).all()
+    assert (labels[~inside] == UNPAINTED).all()
 
 
 def test_without_slices_nothing_is_labelled():
-    assert (annotate(EVEN, AnnotatedSlices()) == UNLABELED).all()
+    assert (annotate(EVEN, AnnotatedSlices()) == UNPAINTED).all()
 
 
 def test_a_slice_outside_is_refused():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_unet3d.volumes import stem_of, suffix_of
-from keras_unet3d.volumes.suffixes import split_dataset
+from keras_unet3d.volumes.suffixes import split_channel, split_dataset
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,25 @@ from keras_unet3d.volumes.suffixes import split_dataset
 )
 def test_stem_and_suffix(path, stem, suffix):
     assert (stem_of(path), suffix_of(Path(path))) == (stem, suffix)
+
+
+def test_the_name_of_a_folder_is_whole(tmp_path):
+    (tmp_path / "1.2.840.7").mkdir()
+    assert stem_of(tmp_path / "1.2.840.7") == "1.2.840.7"
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("s1_0000", ("s1", 0)),
+        ("s_1_c12", ("s_1", 12)),
+        ("s1", ("s1", None)),
+        ("s1_12", ("s1_12", None)),
+        ("_0001", ("_0001", None)),
+    ],
+)
+def test_the_channel_is_a_number_behind_the_name(stem, expected):
+    assert split_channel(stem) == expected
 
 
 def test_a_dataset_is_named_behind_a_colon():
