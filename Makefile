@@ -16,7 +16,7 @@ help:
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv # also where it was left half made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@echo "Compiling elasticdeform ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-binary elasticdeform \

@@ -10,10 +10,10 @@ from keras_unet3d.network.losses import soft_dice_loss, weighted_cross_entropy
 LOSSES = [weighted_cross_entropy, soft_dice_loss]
 
 
-def sample(labeled: float = 0.3, seed: int = 0):
+def sample(labelled: float = 0.3, seed: int = 0):
     rng = np.random.default_rng(seed)
     logits = rng.standard_normal((2, 4, 5, 6, 3)).astype(np.float32) * 3
-    weight = rng.uniform(0.2, 3, (2, 4, 5, 6)).astype(np.float32) * (rng.random((2, 4, 5, 6)) < labeled)
+    weight = rng.uniform(0.2, 3, (2, 4, 5, 6)).astype(np.float32) * (rng.random((2, 4, 5, 6)) < labelled)
     index = np.where(weight > 0, rng.integers(0, 3, weight.shape), 0).astype(np.int32)
     return index, weight.astype(np.float32), logits
 
@@ -54,10 +54,10 @@ def test_cross_entropy_by_hand():
 
 def test_dice_equals_numpy_over_labelled_voxels_of_present_classes():
     index, weight, logits = sample()
-    labeled = weight > 0
-    index[labeled & (index == 2)] = 1  # class 2 is absent
-    probability = softmax(logits.astype(np.float64))[labeled]
-    truth = np.eye(3)[index[labeled]]
+    labelled = weight > 0
+    index[labelled & (index == 2)] = 1  # class 2 is absent
+    probability = softmax(logits.astype(np.float64))[labelled]
+    truth = np.eye(3)[index[labelled]]
     dice = 2 * (probability * truth).sum(0) / (probability.sum(0) + truth.sum(0))
     assert float(soft_dice_loss(index, weight, logits)) == pytest.approx(1 - dice[:2].mean(), rel=1e-5)
 
@@ -80,7 +80,7 @@ def test_more_unlabelled_voxels_change_nothing(loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_without_any_label_loss_and_gradient_are_zero(loss):
-    index, weight, logits = sample(labeled=0.0)
+    index, weight, logits = sample(labelled=0.0)
     assert float(loss(index, weight, logits)) == 0
     assert np.all(gradient(loss, index, weight, logits) == 0)
 

@@ -49,7 +49,7 @@ def test_one_graph_runs_at_every_valid_size(padding, normalization):
 
 
 def test_the_unpadded_output_lies_in_the_centre_of_the_input():
-    """Only voxels within the receptive field, 44 on each side, may move an output voxel."""
+    """A voxel moves the outputs at its own place most, 44 voxels from the border: not those at the other end."""
     model = build_unet3d((92, 92, 92, 1), 2, filters=2, normalization=None)
     rng = np.random.default_rng(1)
     tile = rng.standard_normal((1, 92, 92, 92, 1), dtype=np.float32)
