@@ -16,7 +16,7 @@ from keras_unet3d.annotation.slices import (
     slices_by_case,
 )
 from keras_unet3d.annotation.summary import CaseSummary, TrainingSummary, summarize
-from keras_unet3d.annotation.weights import class_counts, class_weights, given_class_weights, index_and_weight
+from keras_unet3d.annotation.weights import class_counts, class_weights, given_class_weights
 
 __all__ = [
     "UNLABELED",
@@ -39,7 +39,6 @@ __all__ = [
     "find_annotated_slices",
     "given_class_weights",
     "hold_out",
-    "index_and_weight",
     "load_cases",
     "read_dataset",
     "restrict_background",

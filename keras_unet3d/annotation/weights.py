@@ -61,20 +61,3 @@ def given_class_weights(weights: Mapping[str, float], scheme: LabelScheme) -> ND
     if not np.isfinite(given).all() or (given < 0).any() or not given.any():
         raise InputError(f"Expected class weights of at least 0, one of them above. Received: {dict(weights)}")
     return given
-
-
-def index_and_weight(
-    class_index: NDArray[np.int16], weights: NDArray[np.float32]
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """What the loss takes: a class for every voxel, and how much it counts.
-
-    Args:
-        class_index: of any shape, `UNLABELED` where there is no label.
-        weights: one per class.
-
-    Returns:
-        The class index as int32, 0 at unlabelled voxels (an index without a class is an error on the CPU even at
-        weight 0), and float32 weights of the same shape, exactly 0 there.
-    """
-    of_index = np.append(np.asarray(weights, np.float32), np.float32(0))  # UNLABELED is −1: the last entry
-    return np.maximum(class_index, 0).astype(np.int32), of_index[class_index]

@@ -1,11 +1,11 @@
-"""Batch normalisation at test time (Çiçek et al. 2016, section 2)."""
+"""Batch normalisation at test time (Çiçek et al. 2016, section 2).
 
-from typing import Any, Literal
+Moving statistics are moments collected in training; current ones are those of the tile itself, the paper's choice.
+"""
+
+from typing import Any
 
 import keras
-
-Statistics = Literal["moving", "current"]
-"""``"moving"``: moments collected in training. ``"current"``: those of the tile itself, the paper's choice."""
 
 
 def with_current_statistics(model: keras.Model) -> keras.Model:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.axis import shortest_of_many
-from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.sizes import Geometry, Padding
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.intensity import INTENSITY_RULE
 
@@ -50,7 +50,7 @@ class TileGeometry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    padding: Literal["valid", "same"]
+    padding: Padding
     depth: Annotated[int, Field(ge=1, le=8)]
 
     @property

@@ -62,7 +62,7 @@ def format_to_read(path: Path) -> Reader:
     if suffix not in _MODULES:
         raise InputError(
             f"{path}: files ending in {suffix or 'no suffix'} are not read. Expected one of {' '.join(READABLE)}, or a "
-            "folder of one DICOM series."
+            "folder of one DICOM series. What microscopes write otherwise, Fiji saves as TIFF."
         )
     return _module(_MODULES[suffix])
 

@@ -9,7 +9,6 @@ from keras_unet3d.annotation import (
     class_counts,
     class_weights,
     given_class_weights,
-    index_and_weight,
 )
 from keras_unet3d.errors import InputError
 
@@ -53,10 +52,3 @@ def test_weights_by_name():
     for bad in ({"tubule": -1}, {"tubule": float("nan")}, dict.fromkeys(SCHEME.names, 0)):
         with pytest.raises(InputError, match="at least 0"):
             given_class_weights(bad, SCHEME)
-
-
-def test_unlabelled_voxels_weigh_exactly_nothing():
-    index, weight = index_and_weight(np.array([2, UNLABELED, 0], np.int16), np.array([0.5, 1, 4], np.float32))
-    assert index.tolist() == [2, 0, 0]
-    assert weight.tolist() == [4, 0, 0.5]
-    assert (index.dtype, weight.dtype) == (np.int32, np.float32)

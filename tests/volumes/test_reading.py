@@ -147,7 +147,7 @@ def test_flipped_bytes_are_never_a_traceback(tmp_path, suffix):
 
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
     (tmp_path / "a.png").write_bytes(b"png")
-    with pytest.raises(InputError, match=r"\.png are not read.*\.nii\.gz .*DICOM"):
+    with pytest.raises(InputError, match=r"\.png are not read.*\.nii\.gz .*DICOM.*TIFF"):
         read_image(tmp_path / "a.png")
 
 
