@@ -1,4 +1,4 @@
-"""The phantom as a data set on disk: what the paper had, and the truth beside it."""
+"""The phantom as a dataset on disk: what the paper had, and the truth beside it."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def write_phantom_dataset(
     seed: int = 0,
     on_volume: Callable[[str], None] | None = None,
 ) -> Path:
-    """Write synthetic kidneys as a data set: ``images/``, ``labels/`` (sparse), ``truth/`` (dense), ``dataset.json``.
+    """Write synthetic kidneys as a dataset: ``images/``, ``labels/`` (sparse), ``truth/`` (dense), ``dataset.json``.
 
     The folder appears whole or not at all.
 

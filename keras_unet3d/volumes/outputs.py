@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.formats import WRITABLE, format_to_read, format_to_write
 from keras_unet3d.volumes.suffixes import image_name, split_dataset, suffix_of
+from keras_unet3d.volumes.whole_file import check_parent
 
 
 def output_for(image: Sequence[Path], folder: Path) -> Path:
@@ -87,14 +88,13 @@ def _unwritable(output: Path, *, new_folder: bool) -> str | None:
     file, _ = split_dataset(output)
     try:
         format_to_write(output)
-        if new_folder:
-            return f"{output}: is a folder. Choose another folder for the label maps." if file.is_dir() else None
+        if file.is_dir():
+            way_out = (
+                "Choose another folder for the label maps." if new_folder else "Name a file in it, or use --out-dir."
+            )
+            return f"{output}: is a folder. {way_out}"
+        if not new_folder:
+            check_parent(file)
     except InputError as error:
         return str(error)
-    if file.is_dir():
-        return f"{output}: is a folder. Name a file in it, or use --out-dir."
-    if not file.absolute().parent.is_dir():
-        return f"{output}: its folder {file.absolute().parent} does not exist. Create it, or choose another place."
-    if not os.access(file.absolute().parent, os.W_OK):
-        return f"{output}: its folder {file.absolute().parent} cannot be written to. Choose another place."
     return None

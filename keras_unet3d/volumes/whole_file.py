@@ -24,7 +24,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     # The file itself, where `path` is a link to it.
     target = Path(path).resolve()
-    _check_parent(path)
+    check_parent(path)
     if target.is_dir():
         raise InputError(f"{path}: is a folder. Name a file to write.")
     beside = _beside(target)
@@ -48,7 +48,7 @@ def written_whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         WorkError: if writing fails, on a full disk for example.
     """
     target = Path(path).resolve()
-    _check_parent(path)
+    check_parent(path)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{path}: exists already. Remove it first, or choose another name.")
     beside = _beside(target)
@@ -67,7 +67,12 @@ def written_whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _check_parent(path: str | os.PathLike[str]) -> None:
+def check_parent(path: str | os.PathLike[str]) -> None:
+    """Make sure that something can be written at `path`.
+
+    Raises:
+        InputError: if its folder is missing or cannot be written to.
+    """
     parent = Path(path).resolve().parent
     if not parent.is_dir():
         raise InputError(f"{path}: its folder {parent} does not exist. Create it, or choose another place.")

@@ -44,5 +44,5 @@ def labels():
 def real_dataset(request):
     folder = SHARED / request.param
     if not folder.is_dir():
-        pytest.skip(f"the real data set {request.param} is not on this machine")
+        pytest.skip(f"the real dataset {request.param} is not on this machine")
     return folder
