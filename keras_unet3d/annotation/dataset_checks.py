@@ -111,7 +111,8 @@ def check_meaning(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable[Prob
         if one.open_slices is None:
             continue
         several = sum(value != 0 for value in one.voxels_of) > 1
-        third = ", or --unlabeled 0 if you painted the background too" if several else ""
+        free = dataset.scheme is None or dataset.scheme.unlabeled is None
+        third = ", or --unlabeled 0 if you painted the background too" if several and free else ""
         yield Problem(
             dataset.shown_labels(one.case),
             f"is painted in {one.open_slices} only and 0 everywhere else, which may mean background or not annotated.",

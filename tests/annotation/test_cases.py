@@ -208,6 +208,10 @@ def test_painting_the_background_too_offers_a_third_meaning(painted_few, write):
     assert line.endswith("or --unlabeled 0 if you painted the background too.")
     loaded = load_cases(read_dataset(painted_few), Meaning(unlabeled=0))
     assert loaded.scheme.values == (1, 2)
+    names = {"background": 0, "a": 1, "b": 2, "ignore": 3}  # 3 is unlabelled; 0 cannot be, too
+    (painted_few / "dataset.json").write_text(json.dumps({"labels": names}))
+    (line,) = refusal(painted_few)
+    assert line.endswith("--dense if 0 is background everywhere.")
 
 
 def test_a_slice_that_is_off_by_one_is_said(painted_few):
