@@ -2,10 +2,25 @@
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Self
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.volumes.axes import AXES, named, parse_named
+
+
+def _read_angles(value: Any) -> Any:
+    return parse_named(value) if isinstance(value, str) else value
+
+
+def _write_angles(angles: tuple[float, float, float]) -> str:
+    """By axis, to the last digit: a training that continues reads them back."""
+    return " ".join(f"{axis}={angle!r}" for axis, angle in reversed(list(zip(AXES, angles, strict=True))))
+
+
+NamedAngles = Annotated[tuple[float, float, float], BeforeValidator(_read_angles), PlainSerializer(_write_angles)]
+"""Angles about z, y, x in degrees; in files and options written ``"x=15.0 y=15.0 z=180.0"``."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,7 @@ class AugmentationSettings:
 
     displacement_sigma: float = 4.0
     displacement_spacing: int = 32
-    rotation_degrees: tuple[float, float, float] = (15.0, 15.0, 15.0)
+    rotation_degrees: NamedAngles = (15.0, 15.0, 15.0)
     scaling: tuple[float, float] = (0.8, 1.25)
     mirror: tuple[str, ...] = ()
     gain: tuple[float, float] = (0.75, 1.33)

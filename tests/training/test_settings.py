@@ -53,6 +53,16 @@ def test_augmentation_is_part_of_the_tree():
     assert settings.augmentation.mirror == ("x",)
 
 
+def test_angles_are_named_by_axis_and_come_back_to_the_last_bit(tmp_path):
+    settings = read_settings(None, {"augmentation.rotation_degrees": "x=10 y=0 z=33.333333333333336"})
+    assert settings.augmentation.rotation_degrees == (100 / 3, 0, 10)
+    settings.write(tmp_path / "settings.toml")
+    assert 'rotation_degrees = "x=10.0 y=0.0 z=33.3' in (tmp_path / "settings.toml").read_text()
+    assert read_settings(tmp_path / "settings.toml") == settings
+    with pytest.raises(InputError, match="for each axis"):
+        read_settings(None, {"augmentation.rotation_degrees": "x=10"})
+
+
 def test_a_training_needs_an_end():
     with pytest.raises(ValueError, match="give minutes or steps"):
         Settings(minutes=None)
