@@ -87,14 +87,16 @@ class Grid:
     def agrees(self, other: "Grid", tolerance: float = 0.01) -> bool:
         """Whether both grids can be of the same voxels, by what their files say: shape, spacing and place.
 
-        What one of them leaves out is not compared: an annotation that was saved as TIFF has no place.
+        What one of them leaves out is not compared: an annotation that was saved as TIFF has no place. Lengths without
+        a unit are in that of the other grid or in mm: 3D Slicer reads an image in µm and saves its NRRD so.
         """
         if self.carries_no_space or other.carries_no_space:
             return self.shape == other.shape
-        if self.placed and other.placed:
-            return self.matches(other, tolerance)
-        mine, theirs = (replace(grid, origin=(0.0, 0.0, 0.0), direction=IDENTITY) for grid in (self, other))
-        return mine.matches(theirs, tolerance)
+        mine, theirs = self, other
+        if not (self.placed and other.placed):
+            mine, theirs = (replace(grid, origin=(0.0, 0.0, 0.0), direction=IDENTITY) for grid in (self, other))
+        mine_in_mm, theirs_in_mm = (replace(grid, unit=grid.unit or "mm") for grid in (mine, theirs))
+        return mine.matches(theirs, tolerance) or mine_in_mm.matches(theirs_in_mm, tolerance)
 
     def __str__(self) -> str:
         text = f"{named(self.shape)}, spacing {named(self.spacing, self.unit)}"

@@ -126,6 +126,19 @@ def test_a_nifti_without_a_place_is_annotated_with_software_that_makes_one_up(tm
     np.testing.assert_array_equal(case.class_index, labels)
 
 
+@pytest.mark.parametrize("name", ["painted.seg.nrrd", "painted.mha", "painted.nii.gz"])
+def test_an_image_in_microns_is_annotated_with_software_that_means_millimetres(tmp_path, image, labels, name):
+    volume = Volume(image, Grid((4, 5, 6), (2.04, 1.76, 1.76), (10.0, 20.0, 30.0), unit="µm"))
+    write_image(tmp_path / "a.nii.gz", volume)
+    painted = SimpleITK.GetImageFromArray(labels)
+    painted.CopyInformation(SimpleITK.ReadImage(str(tmp_path / "a.nii.gz")))
+    assert painted.GetSpacing()[2] == pytest.approx(0.00204)
+    SimpleITK.WriteImage(painted, str(tmp_path / name))
+    (case,) = load_cases(dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / name]))
+    assert case.image.grid.spacing == pytest.approx((2.04, 1.76, 1.76))
+    assert case.image.grid.unit == "µm"
+
+
 def test_the_datasets_spacing_holds_for_files_without_one(write, image, labels):
     folder = write({"images/a.tif": image, "labels/a.tif": labels}, unit="")
     write({"images/b.nii.gz": image, "labels/b.nii.gz": labels}, spacing=(3.0, 2.0, 1.0))

@@ -60,6 +60,10 @@ def test_grids_agree_where_one_leaves_out_what_the_other_says():
     assert OBLIQUE.agrees(calibrated)
     assert calibrated.agrees(OBLIQUE)
     assert not OBLIQUE.agrees(replace(calibrated, spacing=(2.1, 1.76, 1.5)))
+    # ITK turns µm into mm, and NRRD and MetaImage do not say so.
+    assert OBLIQUE.agrees(replace(OBLIQUE.in_unit("mm"), unit=""))
+    assert replace(OBLIQUE.in_unit("mm"), unit="").agrees(OBLIQUE)
+    assert not OBLIQUE.agrees(replace(OBLIQUE, unit="mm"))
     # Where both say a place, it counts.
     assert not OBLIQUE.agrees(replace(calibrated, placed=True))
 
