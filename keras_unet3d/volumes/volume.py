@@ -88,12 +88,15 @@ class Grid:
         """Whether both grids can be of the same voxels, by what their files say: shape, spacing and place.
 
         What one of them leaves out is not compared: an annotation that was saved as TIFF has no place. Lengths without
-        a unit are in that of the other grid or in mm: 3D Slicer reads an image in µm and saves its NRRD so.
+        a unit are in that of the other grid or in mm: 3D Slicer reads an image in µm and saves its NRRD so. Voxels of
+        1 mm at the origin are what ITK-SNAP makes of a TIFF, whose spacing it does not read.
         """
         if self.carries_no_space or other.carries_no_space:
             return self.shape == other.shape
         mine, theirs = self, other
         if not (self.placed and other.placed):
+            if any(replace(grid, unit="").carries_no_space for grid in (self, other)):
+                return self.shape == other.shape
             mine, theirs = (replace(grid, origin=(0.0, 0.0, 0.0), direction=IDENTITY) for grid in (self, other))
         mine_in_mm, theirs_in_mm = (replace(grid, unit=grid.unit or "mm") for grid in (mine, theirs))
         return mine.matches(theirs, tolerance) or mine_in_mm.matches(theirs_in_mm, tolerance)

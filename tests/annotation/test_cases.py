@@ -113,6 +113,17 @@ def test_labels_that_fiji_saved_belong_to_an_image_of_their_spacing(tmp_path, im
         load_cases(dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "b.tif"]))
 
 
+def test_a_tiff_is_annotated_with_software_that_does_not_read_its_spacing(tmp_path, image, labels):
+    fiji = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+    tifffile.imwrite(tmp_path / "a.tif", image[..., 0], imagej=True, resolution=(2, 2), metadata=fiji)
+    painted = SimpleITK.GetImageFromArray(labels)
+    painted.CopyInformation(SimpleITK.ReadImage(str(tmp_path / "a.tif")))
+    SimpleITK.WriteImage(painted, str(tmp_path / "painted.nii.gz"))
+    assert read_labels(tmp_path / "painted.nii.gz").grid == Grid((4, 5, 6), unit="mm")
+    (case,) = load_cases(dataset_from_pairs([tmp_path / "a.tif"], [tmp_path / "painted.nii.gz"]))
+    assert case.image.grid == Grid((4, 5, 6), (2.0, 0.5, 0.5), unit="µm")
+
+
 def test_a_nifti_without_a_place_is_annotated_with_software_that_makes_one_up(tmp_path, image, labels):
     """With sform and qform codes of 0, ITK-SNAP and 3D Slicer (ITK) put it elsewhere than nibabel does."""
     theirs = nibabel.Nifti1Image(image[..., 0].T, None)
