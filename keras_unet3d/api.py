@@ -137,10 +137,11 @@ def plan_fit(
 
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     read = load_cases(files, meaning)
+    spacing, _ = median_spacing([case.image.grid for case in read])
     resolved, decisions = resolve(
         settings or Settings(),
         [case.image.grid.shape for case in read],
-        median_spacing([case.image.grid.spacing for case in read]),
+        spacing,
         has_gpu=prepare_runtime(),
     )
     _class_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
@@ -179,6 +180,7 @@ def fit(
     """
     from keras_unet3d.serving.export import export_model
     from keras_unet3d.training.held_out import part
+    from keras_unet3d.training.plan import median_spacing
     from keras_unet3d.training.listener import Quiet
     from keras_unet3d.training.runs import call_fingerprint, open_run
     from keras_unet3d.training.settings import Settings, read_settings
@@ -200,7 +202,7 @@ def fit(
     plan.settings.write(resolved_file)
     listener.planned(plan)
 
-    spacing, unit = _spacing(plan.dataset)
+    spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
     scheme, channels = plan.dataset.scheme, plan.dataset.channel_names
     parted = part(plan.dataset.cases, plan.settings.hold_out)
     listener.say(parted.sentence)
@@ -342,7 +344,7 @@ def evaluate(
     import numpy as np
 
     found, true = read_labels(prediction), read_labels(truth)
-    if not found.grid.matches(true.grid):
+    if not found.grid.agrees(true.grid):
         raise InputError(
             f"{prediction}: {found.grid}; the truth {truth}: {true.grid}. Both must lie on the same grid: segment the "
             "image that was annotated."
@@ -439,12 +441,6 @@ def _class_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequ
             return [1.0] * scheme.classes
         case named_weights:
             return [float(weight) for weight in given_class_weights(named_weights, scheme)]
-
-
-def _spacing(dataset: AnnotatedDataset) -> tuple[tuple[float, float, float], str]:
-    from keras_unet3d.training.plan import median_spacing
-
-    return median_spacing([case.image.grid.spacing for case in dataset]), dataset.cases[0].image.grid.unit
 
 
 def _describe(

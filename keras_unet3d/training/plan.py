@@ -182,10 +182,11 @@ def _why_tile(tile: Triple, geometry: Geometry, limit: int, *, has_gpu: bool) ->
     return f"at most {limit:,} voxels on a {'GPU' if has_gpu else 'CPU'}, edges of about equal length in space"
 
 
-def median_spacing(spacings: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """The median along each of z, y, x."""
-    z, y, x = (float(value) for value in np.median(np.asarray(spacings, dtype=float), axis=0))
-    return z, y, x
+def median_spacing(grids: Sequence[Grid]) -> tuple[tuple[float, float, float], str]:
+    """The median spacing along each of z, y, x, in the unit of the first grid, and that unit."""
+    unit = grids[0].unit
+    z, y, x = (float(value) for value in np.median([grid.in_unit(unit).spacing for grid in grids], axis=0))
+    return (z, y, x), unit
 
 
 def unusual_spacing(grid: Grid, trained: Sequence[float] | None, unit: str, factor: float = 1.5) -> str | None:

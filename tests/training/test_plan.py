@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.training.plan import CPU_TILE_VOXELS, choose_tile, resolve, unusual_spacing
+from keras_unet3d.training.plan import CPU_TILE_VOXELS, choose_tile, median_spacing, resolve, unusual_spacing
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.volume import Grid
 
@@ -108,3 +108,11 @@ def test_float16_needs_a_gpu():
     assert resolve(half, [(36, 50, 35)], (1, 1, 1), has_gpu=True)[0].precision == "mixed_float16"
     with pytest.raises(InputError, match="needs a GPU"):
         resolve(half, [(36, 50, 35)], (1, 1, 1), has_gpu=False)
+
+
+def test_the_median_spacing_is_in_one_unit():
+    grids = [Grid((1, 1, 1), (2.0, 1.0, 1.0), unit="µm"), Grid((1, 1, 1), (0.004, 0.001, 0.003), unit="mm")]
+    spacing, unit = median_spacing([*grids, grids[0]])
+    assert unit == "µm"
+    assert spacing == pytest.approx((2.0, 1.0, 1.0))
+    assert median_spacing(grids)[0] == pytest.approx((3.0, 1.0, 2.0))
