@@ -180,8 +180,8 @@ def fit(
     """
     from keras_unet3d.serving.export import export_model
     from keras_unet3d.training.held_out import part
-    from keras_unet3d.training.plan import median_spacing
     from keras_unet3d.training.listener import Quiet
+    from keras_unet3d.training.plan import median_spacing
     from keras_unet3d.training.runs import call_fingerprint, open_run
     from keras_unet3d.training.settings import Settings, read_settings
     from keras_unet3d.training.trainer import Training
