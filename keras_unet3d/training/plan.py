@@ -192,6 +192,8 @@ def median_spacing(grids: Sequence[Grid]) -> tuple[tuple[float, float, float], s
 def unusual_spacing(grid: Grid, trained: Sequence[float] | None, unit: str, factor: float = 1.5) -> str | None:
     """A sentence where voxels differ from those trained on by more than `factor` along an axis; None where not.
 
+    A plain TIFF says nothing about its voxels, and nothing is said about it.
+
     Spacings in different units, or in none, can only be compared by the ratio of their axes.
 
     Args:
@@ -200,7 +202,7 @@ def unusual_spacing(grid: Grid, trained: Sequence[float] | None, unit: str, fact
         unit: of `trained`.
         factor: what is still usual.
     """
-    if trained is None:
+    if trained is None or grid.carries_no_space:
         return None
     here = np.asarray(grid.spacing) * IN_MM.get(grid.unit, 1.0)
     there = np.asarray(trained) * IN_MM.get(unit, 1.0)

@@ -81,6 +81,7 @@ def test_spacings_are_compared_in_space_where_units_are_known_and_by_their_ratio
     assert unusual_spacing(grid(2, 1, 1, unit=""), (0.02, 0.01, 0.01), "mm") is None
     assert unusual_spacing(grid(4, 1, 1, unit=""), (0.02, 0.01, 0.01), "mm") is not None
     assert unusual_spacing(grid(2, 1, 1), None, "mm") is None
+    assert unusual_spacing(Grid((8, 8, 8)), (2.18, 1, 1), "") is None  # a plain TIFF says nothing
 
 
 def test_a_tile_that_is_set_decides_the_padding():
