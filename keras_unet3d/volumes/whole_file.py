@@ -1,6 +1,7 @@
 """Outputs that appear whole or not at all: written beside, then renamed in."""
 
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path beside `path`, with its suffix, and rename it in once the block has ended well.
 
     A block that fails leaves nothing new, and the old file, if there was one, as it was. A killed process also leaves
-    the old file; its unfinished one stays beside it, hidden, named ``.<stem>.partial-…``.
+    the old file; its unfinished one stays beside it, hidden, named ``.<stem>.partial-…``, until the file is written
+    again on the same machine.
 
     Raises:
         InputError: if the folder is missing or cannot be written to, or `path` is a folder.
@@ -27,6 +29,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     check_parent(path)
     if target.is_dir():
         raise InputError(f"{path}: is a folder. Name a file to write.")
+    _remove_leftovers(target)
     beside = _beside(target)
     try:
         yield beside
@@ -51,6 +54,7 @@ def written_whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     check_parent(path)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{path}: exists already. Remove it first, or choose another name.")
+    _remove_leftovers(target)
     beside = _beside(target)
     try:
         beside.mkdir()
@@ -80,9 +84,22 @@ def check_parent(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path}: its folder {parent} cannot be written to. Choose another place.")
 
 
-def _beside(target: Path) -> Path:
-    """Hidden, and never a number, which TensorFlow Serving would take for a version."""
-    return target.with_name(f".{stem_of(target)}.partial-{secrets.token_hex(4)}{suffix_of(target)}")
+def _beside(target: Path, process: str | None = None) -> Path:
+    """Hidden, never a number, which TensorFlow Serving would take for a version, and naming the process it is of."""
+    process = f"{os.getpid()}-{secrets.token_hex(2)}" if process is None else process
+    return target.with_name(f".{stem_of(target)}.partial-{platform.node()}-{process}{suffix_of(target)}")
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed processes of this machine left of the same output."""
+    import psutil
+
+    before, after = _beside(target, process="\0").name.split("\0")
+    for entry in target.parent.iterdir():
+        if entry.name.startswith(before) and entry.name.endswith(after):
+            process = entry.name[len(before) :].partition("-")[0]
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
 
 
 def _flush(file: Path) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from keras_unet3d.errors import InputError, WorkError
@@ -32,6 +35,36 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
         fail_after_writing(beside, failure)
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["labels.nii.gz"]
+
+
+DIES_WRITING = """
+import os, signal, sys
+from keras_unet3d.volumes import written_whole, written_whole_folder
+with written_whole(sys.argv[1] + "/labels.nii.gz") as file, written_whole_folder(sys.argv[1] + "/1") as folder:
+    file.write_bytes(b"half")
+    (folder / "data").write_bytes(b"half")
+    print(file.name, folder.name, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_when_the_same_is_written_again(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", DIES_WRITING, tmp_path], stdout=subprocess.PIPE, text=True, check=False
+    )
+    left = done.stdout.split()
+    assert sorted(names(tmp_path)) == sorted(left)
+    with written_whole(tmp_path / "other.nii.gz") as other:  # of somebody who lives
+        other.touch()
+        with written_whole(tmp_path / "labels.nii.gz") as beside:
+            beside.touch()
+        assert sorted(names(tmp_path)) == sorted([other.name, left[1], "labels.nii.gz"])
+        with written_whole(tmp_path / "other.nii.gz") as beside:
+            beside.touch()
+        assert other.exists()
+    with written_whole_folder(tmp_path / "1"):
+        pass
+    assert sorted(names(tmp_path)) == ["1", "labels.nii.gz", "other.nii.gz"]
 
 
 def test_a_full_disk_is_a_sentence(tmp_path):
