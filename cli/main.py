@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -44,6 +45,9 @@ class Commands(click.Group):
         """Run a command and exit with its status."""
         if "_UNET3D_COMPLETE" in os.environ:  # the shell asks what could come next
             super().main(args, prog_name, *others, **options)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # an "µ" that its encoding lacks is no reason to stop
+                stream.reconfigure(errors="backslashreplace")
         arguments = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in arguments
         if not debug:

@@ -63,7 +63,7 @@ class Terminal:
     def result(self, plain: Any) -> None:
         """The one JSON object on stdout, if it was asked for."""
         if self._as_json:
-            _line(_console(stderr=False), json.dumps(plain, indent=2, ensure_ascii=False))
+            _line(_console(stderr=False), json.dumps(plain, indent=2))
 
 
 class _Console(Console):

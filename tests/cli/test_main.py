@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 import warnings
@@ -112,6 +114,18 @@ def test_debug_goes_before_the_command_too(unet3d):
 
 def test_a_closed_pipe_is_no_error(failing):
     assert failing(BrokenPipeError(32, "Broken pipe")).exit_code == 0
+
+
+def test_an_encoding_that_lacks_a_letter_stops_nothing(model):
+    """As where a Western European locale is set, or a Windows console's output goes to a file."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", "from unet3d_cli import main; main()", "info", str(model)]
+    text, plain = (
+        subprocess.run([*command, *options], env=environment, capture_output=True, text=True, check=True).stdout
+        for options in ([], ["--json"])
+    )
+    assert "x=0.5 y=1 z=2 \\xb5m" in text
+    assert json.loads(plain)["unit"] == "µm"
 
 
 def test_warnings_of_this_package_are_one_line_and_others_are_not_shown(unet3d, monkeypatch):
