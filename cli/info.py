@@ -107,4 +107,4 @@ def _as_json(folder: Path, description: ModelDescription, size: int) -> dict[str
     plain = description.model_dump(mode="json")
     plain["spacing"] = dict(zip(AXES, description.spacing, strict=True)) if description.spacing else None
     plain["tile"] = dict(zip(AXES, description.tile, strict=True)) if description.tile else None
-    return {"model": str(folder.parent), "version": folder.name, "bytes": size, **plain}
+    return {"model": str(folder), "version": folder.resolve().name, "bytes": size, **plain}

@@ -72,6 +72,7 @@ def command(
 
     from keras_unet3d import api
     from keras_unet3d.serving.description import read_description
+    from keras_unet3d.serving.versions import version_folder
     from keras_unet3d.volumes.outputs import check_output_folder, check_outputs, output_for
 
     pairs = _pairs(files) if out_dir is None else [(image, output_for(image, out_dir)) for image in files]
@@ -81,17 +82,19 @@ def command(
     if out_dir is not None:
         check_output_folder(out_dir)
     check_outputs(pairs, others=[probabilities] if probabilities else [], in_new_folder=out_dir is not None)
-    _check_replaced([output for _, output in pairs], read_description(model).scheme)
+    version = version_folder(model)  # one for all images, also if a newer one appears meanwhile
+    _check_replaced([output for _, output in pairs], read_description(version).scheme)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
+    terminal.note(f"Model: {version}")
     job = _Job(terminal, {"keep": keep, "meaning": meaning, "probabilities": probabilities})
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
     if len(pairs) == 1:
-        job.run(*pairs[0], model)  # by its path: a wrong image is found before the model is loaded
+        job.run(*pairs[0], version)  # by its path: a wrong image is found before the model is loaded
     else:
-        job.run_all(pairs, api.load_model(model))
-    terminal.result({"model": str(model), "segmented": job.done, "failed": job.failed})
+        job.run_all(pairs, api.load_model(version))
+    terminal.result({"model": str(version), "segmented": job.done, "failed": job.failed})
     if job.failed:
         raise click.exceptions.Exit(1)
 

@@ -17,9 +17,17 @@ def test_the_json_has_names_of_channels_and_axes(unet3d, model):
     assert plain["unit"] == "µm"
     assert [each["name"] for each in plain["classes"]] == ["background", "cell"]
     assert plain["unlabeled"] == 9
-    assert plain["version"] == "3"
     assert plain["bytes"] > 1000
     assert plain["geometry"]["minimum"] == 92
+
+
+def test_the_folder_may_be_named_with_or_without_the_version(unet3d, model, monkeypatch):
+    for name in (model, f"{model}/", model / "3"):
+        plain = json.loads(unet3d("info", name, "--json").stdout)
+        assert (plain["model"], plain["version"]) == (str(model / "3"), "3")
+    monkeypatch.chdir(model / "3")
+    plain = json.loads(unet3d("info", ".", "--json").stdout)
+    assert (plain["model"], plain["version"]) == (".", "3")
 
 
 def test_what_is_no_model_is_said(unet3d, tmp_path):

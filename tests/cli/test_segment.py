@@ -87,6 +87,7 @@ def test_one_bad_image_does_not_stop_the_others(unet3d, image, write, model, fak
     assert [each["output"] for each in plain["segmented"]] == ["new/seg/a.nii.gz", "new/seg/c.nii.gz"]
     assert plain["segmented"][0]["shares"] == {"background": 0.0, "cell": 1.0}
     assert plain["segmented"][0]["tiles"] == 3
+    assert plain["model"] == str(model / "3")
     assert plain["failed"] == [{"image": "bad.nii.gz", "error": "bad.nii.gz: holds NaN."}]
     assert "Not segmented: bad.nii.gz" in done.stderr
     assert "Warning: Look closely." in done.stderr
@@ -97,7 +98,15 @@ def test_one_image_is_read_before_its_model_is_loaded(unet3d, image, model, fake
     done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--quiet")
     assert done.exit_code == 0
     assert (done.stdout, done.stderr) == ("", "Warning: Look closely.\n")
-    assert fake[0][2]["model"] == model
+    assert fake[0][2]["model"] == model / "3"
+
+
+@pytest.mark.parametrize("version", ["", "3", "3/"])
+def test_a_model_is_named_with_or_without_its_version(unet3d, image, model, fake, version):
+    (model / "2").mkdir()
+    done = unet3d("segment", "a.nii.gz", "out.mha", "--model", f"{model}/{version}")
+    assert done.exit_code == 0
+    assert done.stderr.startswith(f"Model: {model}/3\n")
 
 
 def test_a_bad_image_alone_is_a_wrong_input(unet3d, write, model, fake):
