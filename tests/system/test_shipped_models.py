@@ -1,5 +1,6 @@
 """The models in this repository: small, described, and as good as they say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,15 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 def test_models_stay_small_and_have_a_card():
-    assert sum(file.stat().st_size for file in MODELS.rglob("*") if file.is_file()) < 40e6
-    for model in (folder for folder in MODELS.iterdir() if folder.is_dir()):
-        assert (model / "README.md").is_file()
-        assert model.name in (MODELS / "README.md").read_text()
-        assert f'name: "{model.name}"' in (MODELS / "models.config").read_text()
+    """Those that are served; beside them a user's own may lie."""
+    config = (MODELS / "models.config").read_text(encoding="utf-8")
+    served = re.findall(r'name: "(.+)"', config)
+    assert served
+    assert re.findall(r'base_path: "/models/(.+)"', config) == served
+    for name in served:
+        assert (MODELS / name / "README.md").is_file()
+        assert f"[card]({name}/README.md)" in (MODELS / "README.md").read_text(encoding="utf-8")
+    assert sum(file.stat().st_size for name in served for file in (MODELS / name).rglob("*") if file.is_file()) < 40e6
 
 
 @pytest.fixture(scope="module")
