@@ -42,9 +42,15 @@ def test_the_per_voxel_classifier_solves_what_is_solvable_per_voxel(phantom):
     assert best_per_voxel_iou(noise, phantom.truth, bins=3) < 0.35
 
 
-# Smoothed only where there are many voxels to a cell of the histogram, which else learns places by heart.
+# Smoothed only where there are many voxels to a cell of the histogram, which else learns places by heart. The network
+# gets above 0.8 on the kidneys of x=96 y=96 z=32 (tests/system/test_shipped_models.py).
 @pytest.mark.parametrize(
-    ("shape", "seed", "smoothing"), [(SHAPE, 0, 0), (SHAPE, 1, 0), ((40, 96, 96), 2, 0), ((40, 96, 96), 2, 1)]
+    ("shape", "seed", "smoothing"),
+    [
+        *[(SHAPE, seed, 0) for seed in (0, 1)],
+        *[((40, 96, 96), 2, smoothing) for smoothing in (0, 1)],
+        *[((32, 96, 96), seed, 0) for seed in [(0, 0), (0, 2), (7, 0), (8, 1)]],
+    ],
 )
 def test_no_threshold_on_the_channels_finds_the_tubule(shape, seed, smoothing):
     made = kidney(shape, seed)

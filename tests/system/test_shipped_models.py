@@ -31,7 +31,7 @@ def kidney_model():
 
 @pytest.mark.parametrize(("seed", "least"), [((0, 0), 0.84), ((0, 2), 0.84), ((7, 0), 0.8), ((8, 1), 0.8)])
 def test_the_network_sees_what_no_voxel_tells(kidney_model, seed, least):
-    """The best classifier of single voxels stays below 0.6 (tests/phantom). The last two kidneys were never seen."""
+    """The best classifier of single voxels stays below 0.6 on each (tests/phantom). The last two were never seen."""
     phantom = kidney((32, 96, 96), seed)
     image = unet3d.Volume(phantom.image, phantom.grid, CHANNELS)
     found = unet3d.segment(image, model=kidney_model).labels.voxels
