@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
 
 @click.command("fit", short_help="Train on annotated volumes; exports a model.")
 @dataset_options
-@click.option("--minutes", type=float, help="Time from start to export; 30 unless said otherwise.")
+@click.option("--minutes", type=float, help="Time until the model is exported; 30 unless said otherwise.")
 @click.option("--steps", type=int, help="Train so many steps instead: repeatable, whatever the machine's speed.")
 @meaning_options
 @click.option("--name", default="unet3d", show_default=True, callback=_model_name, help="What the model is called.")
@@ -138,14 +139,16 @@ def command(
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api
+    from keras_unet3d.annotation import Dataset, read_dataset
     from keras_unet3d.training.settings import read_settings
 
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     settings = read_settings(config, {**dict(assigned), **_set(flags)})
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Reading {dataset or _counted(len(images), 'annotated image')} …")
+    files = chosen if isinstance(chosen, Dataset) else read_dataset(chosen)
     if dry_run:
-        plan = api.plan_fit(chosen, settings, meaning=meaning)
+        plan = api.plan_fit(files, settings, meaning=meaning)
         _print_plan(terminal, plan)
         terminal.say("Settings; save them to a file for --config:\n")
         terminal.say(plan.settings.as_toml())
@@ -160,8 +163,8 @@ def command(
         terminal.note(f"Training for {_budget(plan.settings)}. Ctrl-C ends it early, keeps the best and exports.")
 
     with TrainingProgress(terminal, on_plan) as progress:
-        fitted = api.fit(chosen, settings, meaning=meaning, name=name, models=models, runs=runs, listener=progress)
-    _print_result(terminal, fitted, plans[0], runs, quiet=quiet and not as_json)
+        fitted = api.fit(files, settings, meaning=meaning, name=name, models=models, runs=runs, listener=progress)
+    _print_result(terminal, fitted, files.cases[0].images, runs, quiet=quiet and not as_json)
     terminal.result({**_result_as_json(fitted), **_plan_as_json(plans[0])})
 
 
@@ -183,7 +186,7 @@ def _print_plan(terminal: Terminal, plan: FitPlan) -> None:
         terminal.say(f"{decision}.")
 
 
-def _print_result(terminal: Terminal, fitted: FitResult, plan: FitPlan, runs: Path, *, quiet: bool) -> None:
+def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...], runs: Path, *, quiet: bool) -> None:
     from unet3d_cli.tables import print_scores
 
     if quiet:
@@ -193,10 +196,11 @@ def _print_result(terminal: Terminal, fitted: FitResult, plan: FitPlan, runs: Pa
     if fitted.scores is not None:
         terminal.say("On what was held out:")
         print_scores(terminal, fitted.scores)
-    paths = plan.dataset.cases[0].image.source or "IMAGE"
     terminal.say(f"Model: {fitted.model}\nRun:   {fitted.run}")
-    model = "" if str(fitted.model.parent) == "models/unet3d" else f" --model {fitted.model.parent}"
-    terminal.say(f"Next:  unet3d segment {paths} labels.nii.gz{model}\n       tensorboard --logdir {runs}")
+    segment = ["unet3d", "segment", ",".join(map(str, image)), "labels.nii.gz"]
+    if fitted.model.parent != Path("models/unet3d"):
+        segment += ["--model", str(fitted.model.parent)]
+    terminal.say(f"Next:  {shlex.join(segment)}\n       {shlex.join(['tensorboard', '--logdir', str(runs)])}")
 
 
 def _plan_as_json(plan: FitPlan) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def _print(terminal: Terminal, folder: Path, description: ModelDescription, size
 
 
 def _facts(description: ModelDescription) -> dict[str, str]:
+    from unet3d_cli.tables import shown
+
     from keras_unet3d.volumes.axes import named
 
     geometry, trained = description.geometry, description.training
@@ -91,9 +93,8 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         facts["validation"] = str(trained.get("held_out", "")).removeprefix("Held out for validation: ")
         validation = trained.get("validation")
         if validation:
-            facts["mean"] = (
-                f"IoU {validation['mean']['iou']:.3f}, Dice {validation['mean']['dice']:.3f} on what was held out"
-            )
+            mean = validation["mean"]
+            facts["mean"] = f"IoU {shown(mean['iou'])}, Dice {shown(mean['dice'])} on what was held out"
     return facts
 
 

@@ -2,8 +2,12 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from unet3d_cli.fit import FLAGS
+
+from keras_unet3d import api
+from keras_unet3d.training.listener import StepReport
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +83,49 @@ def test_every_flag_sets_what_it_says(unet3d, dataset):
         for part in FLAGS[name].split("."):
             found = found[part]
         assert found == value, name
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A training that reads and plans, and trains nothing."""
+
+    def fit(dataset, settings, *, meaning, name, models, runs, listener):
+        listener.planned(api.plan_fit(dataset, settings, meaning=meaning))
+        listener.say("Nothing is held out for validation: as set.")
+        listener.step(StepReport(4, 1.0, 0.5, 0.25, 2.0, 0.0))
+        return api.FitResult(models / name / "1", runs / name / "1", None, 4, 0.5)
+
+    monkeypatch.setattr("keras_unet3d.api.fit", fit)
+
+
+def test_the_next_command_is_right_for_an_image_in_several_files(unet3d, write, fake):
+    for channel in (0, 1):
+        write(f"my data/images/a_c{channel}.nii.gz", np.ones((6, 7, 8, 1), np.float32))
+    write("my data/labels/a.nii.gz", np.indices((6, 7, 8)).sum(0).astype(np.uint8) % 2)
+    done = unet3d("fit", "my data", "--steps", 4)
+    assert done.exit_code == 0, done.stderr
+    image = "my data/images/a_c0.nii.gz,my data/images/a_c1.nii.gz"
+    assert f"Next:  unet3d segment '{image}' labels.nii.gz\n       tensorboard --logdir runs\n" in done.stdout
+    named = unet3d("fit", "my data", "--steps", 4, "--name", "b").stdout
+    assert "labels.nii.gz --model models/b\n" in named
+
+
+def test_where_nobody_watches_results_go_to_stdout_and_the_way_to_stderr(unet3d, dataset, fake):
+    done = unet3d("fit", dataset, "--steps", 4)
+    assert "Model: models/unet3d/1" in done.stdout
+    assert "x=8 y=7 z=6" in done.stdout
+    assert "Training 100%: step 4, loss 0.500, IoU 0.25, 2 steps/s, 0:00 left\n" in done.stderr
+    assert "held out" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert unet3d("fit", dataset, "--steps", 4, "--quiet").stdout == "models/unet3d/1\n"
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_for_machines_a_training_is_one_json_object(unet3d, dataset, fake, quiet):
+    plain = json.loads(unet3d("fit", dataset, "--steps", 4, "--json", *quiet).stdout)
+    assert (plain["model"], plain["steps"], plain["minutes"]) == ("models/unet3d/1", 4, 0.5)
+    assert plain["held_out"] is None
+    assert plain["settings"]["steps"] == 4
 
 
 @pytest.mark.parametrize(
