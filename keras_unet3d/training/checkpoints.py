@@ -16,11 +16,12 @@ class RunState(BaseModel):
 
     Attributes:
         step: steps done. Random numbers follow from seed and step, so this is the random state too.
-        seconds: time used.
+        seconds: time used, from the start of the call, over all calls.
         best_step: the step of the best validation, or None.
         best_score: its mean IoU.
         validations: progress and scores of each validation so far.
         seconds_validating: the part of the time that went into validation.
+        longest_validation: of that, the seconds of the longest one.
     """
 
     step: int = 0
@@ -29,6 +30,7 @@ class RunState(BaseModel):
     best_score: float = -1.0
     validations: list[dict[str, Any]] = Field(default_factory=list)
     seconds_validating: float = 0.0
+    longest_validation: float = 0.0
 
 
 class _SavedState(tf.train.experimental.PythonState):  # type: ignore[misc]

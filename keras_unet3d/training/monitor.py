@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -53,8 +52,3 @@ class Monitor:
     def flush(self) -> None:
         """Let readers see everything written so far."""
         self._writer.flush()
-
-
-def scalar(value: Any) -> float:
-    """A tensor's number; waits for the step that computes it."""
-    return float(value.numpy())

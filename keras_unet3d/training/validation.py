@@ -3,15 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_unet3d.annotation.labels import UNLABELED, Colour
+from keras_unet3d.annotation.pictures import Picture, slice_panel
+from keras_unet3d.inference.keras_predictor import KerasPredictor
 from keras_unet3d.inference.memory import max_tile_voxels
 from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.segmentation import segment_voxels
 from keras_unet3d.inference.tiles import plan_tiles
 from keras_unet3d.metrics.overlap import Overlap
+from keras_unet3d.network.statistics import with_current_statistics
+from keras_unet3d.training.moments import MomentCollector
+from keras_unet3d.training.pipeline import moment_images
 from keras_unet3d.training.sampling import TrainingVolume
+from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.axes import AXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +34,44 @@ class Validation:
 
     overlap: Overlap
     first: NDArray[np.integer]
+
+
+class Validator:
+    """Scores a model in training with the statistics that it will be used with.
+
+    Args:
+        model: as `build_network` gives it; its weights of the moment are used.
+        settings: resolved.
+        volumes: that are learned from.
+        held_out: to score on; may be empty.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        settings: Settings,
+        volumes: Sequence[TrainingVolume],
+        held_out: Sequence[TrainingVolume],
+    ) -> None:
+        self._model = model
+        self._network = settings.network
+        self._held_out = held_out
+        normalizes_batches = settings.network.normalization == "batch"
+        self._moment_images = moment_images(settings, volumes) if normalizes_batches else []
+        self._collector = MomentCollector(model)
+        self._predictor = KerasPredictor(model, settings.network.geometry)
+        self._current_statistics = normalizes_batches and settings.network.statistics == "current"
+
+    def collect_moments(self) -> None:
+        """Set the moving statistics of batch normalisation to those of training tiles under the present weights."""
+        self._collector(self._moment_images)
+
+    def scores(self) -> Validation:
+        """Segment all that is held out, and score it."""
+        predictor = self._predictor
+        if self._current_statistics:
+            predictor = KerasPredictor(with_current_statistics(self._model), predictor.geometry)
+        return validate(predictor, self._held_out, self._network.filters or 0)
 
 
 def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: int) -> Validation:
@@ -45,3 +92,32 @@ def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: i
     if first is None:
         raise ValueError("Validation needs a volume.")
     return Validation(overlap, first)
+
+
+def slice_pictures(
+    volume: TrainingVolume, prediction: NDArray[np.integer], colours: Sequence[Colour | None]
+) -> dict[str, Picture]:
+    """Three orthogonal slices through the middle of the labels, by name: image, truth, prediction.
+
+    Args:
+        volume: with labels.
+        prediction: class index ``(z, y, x)``.
+        colours: of the classes.
+    """
+    z, y, x = _middle(volume.class_index != UNLABELED)
+    maps = [volume.class_index, prediction]
+    return {
+        f"validation/{axis}": slice_panel(
+            volume.image, maps, axis=axis, at=(z, y, x), spacing=volume.spacing, colours=colours
+        )
+        for axis in AXES
+    }
+
+
+def _middle(labelled: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """The median position of the labelled voxels along each axis: always a slice that has some."""
+    z, y, x = (
+        int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+        for counts in (np.count_nonzero(labelled, axis=others) for others in ((1, 2), (0, 2), (0, 1)))
+    )
+    return z, y, x

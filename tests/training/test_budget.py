@@ -23,9 +23,35 @@ def test_minutes_end_before_the_export_does():
     assert ten.seconds_left(3, steps_per_second=1.0) == pytest.approx(292.5)
 
 
+def test_what_came_before_the_first_step_counts():
+    """The call began 85 seconds ago: reading took them."""
+    budget = Budget(10, None, start=915.0, clock=Clock())
+    assert budget.seconds_used == 85
+    assert budget.seconds_left(0, steps_per_second=0.0) == 500
+
+
+def test_the_last_validation_ends_in_time():
+    """The longest one so far took 45 seconds: after 600 − 15 − 45 no further step is begun."""
+    clock = Clock()
+    budget = Budget(10, None, clock=clock)
+    budget.keep_back(45)
+    clock.now += 540
+    assert budget.progress(step=3) == 1
+    assert budget.seconds_left(3, steps_per_second=1.0) == 0
+
+
+def test_a_validation_never_takes_more_than_a_quarter_of_the_minutes_from_training():
+    clock = Clock()
+    budget = Budget(10, None, clock=clock)
+    budget.keep_back(3600)
+    clock.now += 600 - 15 - 150
+    assert budget.progress(step=3) == 1
+
+
 def test_steps_do_not_depend_on_time():
     clock = Clock()
-    budget = Budget(None, 200, clock=clock)
+    budget = Budget(None, 200, start=0.0, clock=clock)
+    budget.keep_back(100)
     clock.now += 12345
     assert budget.progress(50) == 0.25
     assert budget.seconds_left(50, steps_per_second=10.0) == 15.0
@@ -33,9 +59,10 @@ def test_steps_do_not_depend_on_time():
 
 def test_a_resumed_run_has_used_what_it_had_used():
     clock = Clock()
-    budget = Budget(10, None, seconds_used=585, clock=clock)
+    budget = Budget(10, None, seconds_used=500, start=990.0, clock=clock)
+    assert budget.seconds_used == 510
+    clock.now += 75
     assert budget.progress(0) == pytest.approx(1)
-    assert budget.seconds_used == 585
 
 
 @pytest.mark.parametrize(("minutes", "steps"), [(None, None), (1.0, 1)])

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_unet3d.training.model import build_network
 from keras_unet3d.training.settings import OptimizerSettings
 from keras_unet3d.training.step import TrainingStep, build_optimizer
-from keras_unet3d.training.trainer import build_network
 
 # Two labelled voxels and one that is not. A 1×1×1 convolution of zeros gives each class a probability of ½ everywhere.
 IMAGE = np.array([1, 3, 1000], np.float32).reshape(1, 1, 1, 3, 1)

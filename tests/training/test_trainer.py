@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from keras_unet3d.errors import WorkError
 from keras_unet3d.inference.keras_predictor import KerasPredictor
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.network.statistics import with_current_statistics
-from keras_unet3d.training import trainer
-from keras_unet3d.training.checkpoints import Checkpoints
+from keras_unet3d.training import validation as validation_module
+from keras_unet3d.training.budget import Budget
+from keras_unet3d.training.checkpoints import Checkpoints, RunState
 from keras_unet3d.training.listener import Quiet
+from keras_unet3d.training.model import build_network
 from keras_unet3d.training.moments import MomentCollector
 from keras_unet3d.training.pipeline import moment_images
+from keras_unet3d.training.step import build_optimizer
 from keras_unet3d.training.trainer import Training
 from keras_unet3d.training.validation import Validation, validate
 
@@ -44,11 +48,9 @@ class Notes(Quiet):
 def training(tmp_path, bright_ball):
     """Build a training on one ball that validates on another."""
 
-    def build(settings, *, listener=None, held_out=True, volumes=None, folder=tmp_path):
+    def build(settings, *, listener=None, held_out=True, start=None):
         validation = [bright_ball(seed=1)] if held_out else []
-        return Training(
-            settings, volumes or [bright_ball()], validation, SCHEME, (1.0, 1.0), folder, listener or Notes()
-        )
+        return Training(settings, [bright_ball()], validation, SCHEME, (1.0, 1.0), tmp_path, listener or Notes(), start)
 
     return build
 
@@ -62,7 +64,7 @@ from keras_unet3d.training.runtime import prepare_runtime
 prepare_runtime()
 from conftest import tiny_ball, tiny_settings
 from test_trainer import SCHEME, Notes
-from keras_unet3d.training import trainer
+from keras_unet3d.training.trainer import Training
 
 settings = tiny_settings({"steps": 6, "batch_size": 2})
 
@@ -75,7 +77,7 @@ class Dies(Notes):
 def train(name, listener):
     folder = Path(sys.argv[1]) / name
     folder.mkdir(exist_ok=True)
-    training = trainer.Training(settings, [tiny_ball()], [tiny_ball(seed=1)], SCHEME, (1.0, 1.0), folder, listener)
+    training = Training(settings, [tiny_ball()], [tiny_ball(seed=1)], SCHEME, (1.0, 1.0), folder, listener)
     trained = training.run()
     optimizer = [variable.numpy().tolist() for variable in training._step._optimizer.variables]
     history = [{**each, "seconds": None} for each in trained.state.validations]
@@ -143,7 +145,7 @@ def test_the_best_weights_are_left_and_not_the_last(training, resolved, monkeypa
         weights.append(predictor.model.get_weights())
         return Validation(Overlap(np.array(next(scores))), np.zeros(volumes[0].class_index.shape, np.uint8))
 
-    monkeypatch.setattr(trainer, "validate", scripted)
+    monkeypatch.setattr(validation_module, "validate", scripted)
     trained = run.run()
     assert trained.state.best_step == 2
     assert trained.validation.overlap.mean_iou == 1
@@ -193,8 +195,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(trainin
     text = str(caught.value)
     assert text.startswith("The loss became nan at step 3. The checkpoint of step 2 is kept.")
     assert "optimizer.learning_rate (it was 0.01)." in text
-    model = trainer.build_network(resolved(), 1, 2, "float32")
-    optimizer = trainer.build_optimizer(resolved().optimizer, "float32")
+    model = build_network(resolved(), 1, 2, "float32")
+    optimizer = build_optimizer(resolved().optimizer, "float32")
     optimizer.build(model.trainable_variables)
     assert Checkpoints(tmp_path / "checkpoints", model, optimizer).resume().step == 2
     assert all(np.isfinite(value).all() for value in [*model.get_weights(), *(v.numpy() for v in optimizer.variables)])
@@ -216,12 +218,41 @@ def test_a_model_for_current_statistics_is_validated_with_them(training, resolve
     np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_pictures_go_through_labelled_slices(dense):
-    labelled = np.zeros((9, 8, 12), bool)
-    labelled[:] = dense
-    labelled[[1, 7]] = True
-    z, y, x = trainer._middle(labelled)
-    assert (z in (1, 7)) or dense
-    assert labelled[z, y, x]
-    assert (y, x) == (3, 5)
+def test_minutes_count_from_the_start_of_the_call(training, resolved):
+    """Reading took 100 of the 120 seconds, and the run 50 before it was killed: nothing is left, not even a step."""
+    minutes = {"steps": None, "minutes": 2.0}
+    run = training(resolved(minutes), start=time.monotonic() - 100)
+    run._save(RunState(step=1), Budget(2.0, None, start=time.monotonic() - 50))
+    notes = Notes()
+    trained = training(resolved(minutes), listener=notes, start=time.monotonic() - 100).run()
+    assert (trained.state.step, notes.losses, notes.validated_at) == (1, [], [1])
+    assert notes.sayings == ["Continuing at step 1, after 0.8 minutes."]
+    assert 150 < trained.state.seconds < 200
+
+
+def test_where_not_even_one_step_is_possible_nothing_is_left(training, resolved):
+    settings = resolved({"steps": None, "minutes": 1.0})
+    with pytest.raises(WorkError, match=r"ended before its first step, after 1\.[67] minutes: .* more --minutes"):
+        training(settings, start=time.monotonic() - 100).run()
+
+
+def test_time_is_kept_for_the_last_validation(training, resolved, tmp_path):
+    """The one so far took 20 of 120 seconds; what came after it would end at 96.4 = 120 − 3.6 − 20."""
+    settings = resolved({"steps": None, "minutes": 2.0})
+    run = training(settings)
+    done = {"step": 1, "seconds": 90.0, "mean_iou": 0.5, "mean_dice": 0.5}
+    state = RunState(step=1, longest_validation=20.0, seconds_validating=20.0, validations=[done])
+    run._save(state, Budget(2.0, None, start=time.monotonic() - 97))
+    again = training(settings).run()
+    assert again.state.step == 1
+
+
+def test_a_step_that_memory_does_not_hold_is_a_sentence(training, resolved):
+    run = training(resolved())
+
+    def exhausted(_batch, _rate):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    run._step = exhausted
+    with pytest.raises(WorkError, match=r"steps of 1 × x=8 y=8 z=8 with 2 filters\. Train with a smaller --tile"):
+        run.run()

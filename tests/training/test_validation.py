@@ -5,7 +5,7 @@ import pytest
 
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.training.sampling import TrainingVolume
-from keras_unet3d.training.validation import validate
+from keras_unet3d.training.validation import slice_pictures, validate
 
 
 class BrightIsOne:
@@ -42,3 +42,20 @@ def test_labelled_voxels_of_all_volumes_are_counted_together():
 def test_without_a_volume_there_is_nothing_to_score():
     with pytest.raises(ValueError, match="needs a volume"):
         validate(BrightIsOne(), [], filters=2)
+
+
+@pytest.mark.parametrize("axis", "zyx")
+def test_pictures_go_through_labelled_slices(axis):
+    """Image, truth and prediction side by side, 12 × 10 × 8 voxels (x, y, z); two slices of z are labelled."""
+    labels = np.full((8, 10, 12), -1, np.int16)
+    labels[[1, 6]] = 1
+    image = np.zeros((*labels.shape, 1), np.float32)
+    prediction = np.zeros(labels.shape, np.uint8)
+    red, green = (255, 0, 0), (0, 255, 0)
+    shown = slice_pictures(TrainingVolume("a", image, labels, (1, 1, 1)), prediction, (red, green))
+    assert set(shown) == {"validation/z", "validation/y", "validation/x"}
+    picture = shown[f"validation/{axis}"]
+    third = picture.shape[1] // 3
+    truth, found = (picture[:, at : at + third].reshape(-1, 3) for at in (third, 2 * third))
+    assert (truth[:, 1] > truth[:, 0]).any()  # some voxels of class 1, green
+    assert not (found[:, 1] > found[:, 0]).any()
