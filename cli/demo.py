@@ -12,7 +12,7 @@ from unet3d_cli.options import debug_option, json_option, quiet_option
 @click.option(
     "--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where everything goes."
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time to train.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time until the model is exported.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead.")
 @quiet_option
 @json_option

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from keras_unet3d.serving.saved_model import SavedModelPredictor
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.plan import Decision
+    from keras_unet3d.training.runs import Run
     from keras_unet3d.training.settings import Settings
 
 PathLike = str | Path
@@ -105,7 +107,7 @@ class FitResult:
         run: the training folder with checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
         scores: of the model on what was held out, None where nothing was.
         steps: that were trained.
-        minutes: that were used.
+        minutes: that were used, from the start of the call to the last validation.
     """
 
     model: Path
@@ -175,17 +177,14 @@ def fit(
         Where the model is, and how well it does on what was held out.
 
     Raises:
-        InputError: if the data or the settings are wrong; nothing was started.
+        InputError: if the data or the settings are wrong, or the same training is running already; nothing was started.
         WorkError: if training fails; the last good checkpoint is kept.
     """
-    from keras_unet3d.serving.export import export_model
-    from keras_unet3d.training.held_out import part
     from keras_unet3d.training.listener import Quiet
-    from keras_unet3d.training.plan import median_spacing
     from keras_unet3d.training.runs import call_fingerprint, open_run
     from keras_unet3d.training.settings import Settings, read_settings
-    from keras_unet3d.training.trainer import Training
 
+    start = time.monotonic()
     listener = listener or Quiet()
     settings = settings or Settings()
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
@@ -194,21 +193,33 @@ def fit(
 
     fingerprint = call_fingerprint(settings, _paths(files), meaning, files.scheme)
     run = open_run(Path(runs) / name, fingerprint)
-    if run.other_unfinished:
-        listener.say(f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins.")
-    resolved_file = run.folder / "settings.toml"
-    if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
-        plan = replace(plan, settings=read_settings(resolved_file))
-    plan.settings.write(resolved_file)
-    listener.planned(plan)
+    with run.alone():
+        if run.other_unfinished:
+            listener.say(
+                f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins."
+            )
+        resolved_file = run.folder / "settings.toml"
+        if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
+            plan = replace(plan, settings=read_settings(resolved_file))
+        plan.settings.write(resolved_file)
+        listener.planned(plan)
+        return _train_and_export(plan, run, Path(models) / name, listener, start)
 
+
+def _train_and_export(plan: FitPlan, run: Run, models: Path, listener: Listener, start: float) -> FitResult:
+    """The part of `fit` that has a folder to continue in."""
+    from keras_unet3d.serving.export import export_model
+    from keras_unet3d.training.held_out import part
+    from keras_unet3d.training.plan import median_spacing
+    from keras_unet3d.training.trainer import Training
+
+    settings, scheme = plan.settings, plan.dataset.scheme
     spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
-    scheme, channels = plan.dataset.scheme, plan.dataset.channel_names
-    parted = part(plan.dataset.cases, plan.settings.hold_out)
+    parted = part(plan.dataset.cases, settings.hold_out)
     listener.say(parted.sentence)
     counts = sum(class_counts(volume.class_index, scheme.classes) for volume in parted.training)
-    weights = _class_weights(plan.settings, scheme, counts)
-    training = Training(plan.settings, parted.training, parted.validation, scheme, weights, run.folder, listener)
+    weights = _class_weights(settings, scheme, counts)
+    training = Training(settings, parted.training, parted.validation, scheme, weights, run.folder, listener, start)
     trained = training.run()
 
     scores = Scores.of(trained.validation.overlap, scheme) if trained.validation else None
@@ -221,11 +232,11 @@ def fit(
         "held_out": parted.sentence,
         "validation": scores.as_json() if scores else None,
     }
-    description = _describe(plan.settings, scheme, channels, spacing, unit, report)
+    description = _describe(settings, scheme, plan.dataset.channel_names, spacing, unit, report)
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
-    version = export_model(trained.model, Path(models) / name, description)
+    version = export_model(trained.model, models, description)
     run.finish()
     return FitResult(version, run.folder, scores, trained.state.step, trained.state.seconds / 60)
 
@@ -388,7 +399,7 @@ def demo(
 
     Args:
         folder: for everything; what an earlier demo left there is replaced, and nothing else is touched.
-        minutes: of training; `keras_unet3d.evaluation.demonstration.MINUTES` unless `steps` are given.
+        minutes: of `fit`; `keras_unet3d.evaluation.demonstration.MINUTES` unless `steps` are given.
         steps: of training instead.
         listener: told what happens.
 

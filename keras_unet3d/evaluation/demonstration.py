@@ -11,7 +11,7 @@ from keras_unet3d.volumes.outputs import check_output_folder
 
 SHAPE: Triple = (32, 96, 96)
 MINUTES = 2.75
-"""Of training, so that everything takes under five minutes on two slow cores."""
+"""From the data to the model, so that everything takes under five minutes on two slow cores."""
 MARKER = ".unet3d-demo"
 _PARTS = ("data", "models", "runs", "segmented", "report.html")
 

@@ -2,16 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.whole_file import written_whole
 
-_RUN_FILE = "run.json"
+_RUN_FILE, _LOCK_FILE = "run.json", ".lock"
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,27 @@ class Run:
 
     Attributes:
         folder: ``runs/<name>/<number>``: checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
-        is_new: whether nothing was done in it yet.
         other_unfinished: the newest run, if it is unfinished and this call does not continue it, because data or
             settings differ.
     """
 
     folder: Path
-    is_new: bool
     other_unfinished: Path | None = None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other calls out of this run during the block; a process that is killed lets go of it, too.
+
+        Raises:
+            InputError: if another call is at work on it.
+        """
+        with (self.folder / _LOCK_FILE).open("w", encoding="utf-8") as file:
+            if not _lock(file):
+                raise InputError(
+                    f"{self.folder}: the same training is running already. Wait for its end, or begin another one with "
+                    "another setting, such as --seed."
+                )
+            yield
 
     def finish(self) -> None:
         """Note that the run is finished: the same call begins a new one from now on."""
@@ -61,20 +78,47 @@ def open_run(folder: Path, fingerprint: str) -> Run:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        runs = _runs(folder)
+        of_call = [run for run in runs if _read(run).get("fingerprint") == fingerprint]
+        if of_call and not _read(of_call[-1]).get("finished"):
+            return Run(of_call[-1])
+        newest = runs[-1] if runs else None
+        following = _make_next(folder, int(newest.name) if newest else 0)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror}). Choose another folder with --runs.") from error
-    numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal())
-    runs = [folder / str(number) for number in numbers]
-    of_call = [run for run in runs if _read(run).get("fingerprint") == fingerprint]
-    if of_call and not _read(of_call[-1]).get("finished"):
-        return Run(of_call[-1], is_new=False)
-    newest = runs[-1] if runs else None
-    following = folder / str(numbers[-1] + 1 if numbers else 1)
-    following.mkdir()
     _write(following, {"fingerprint": fingerprint, "finished": False})
-    return Run(
-        following, is_new=True, other_unfinished=newest if newest and not _read(newest).get("finished") else None
-    )
+    return Run(following, newest if newest and not _read(newest).get("finished") else None)
+
+
+def _runs(folder: Path) -> list[Path]:
+    """Oldest first."""
+    numbers = [int(entry.name) for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()]
+    return [folder / str(number) for number in sorted(numbers)]
+
+
+def _make_next(folder: Path, newest: int) -> Path:
+    """Make the folder of the next run; where another call has just made that, the one after it."""
+    for number in count(newest + 1):
+        with suppress(FileExistsError):
+            following = folder / str(number)
+            following.mkdir()
+            break
+    return following
+
+
+def _lock(file: TextIO) -> bool:
+    """Whether nobody else holds this file; it is held until it is closed, or the process ends in whatever way."""
+    if sys.platform == "win32":  # nothing there is as simple
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: better train than not
+        return True
+    return True
 
 
 def _read(folder: Path) -> dict[str, object]:

@@ -88,7 +88,7 @@ class Settings(_Settings):
     """A training.
 
     Attributes:
-        minutes: time budget, from start to export.
+        minutes: time from the call to the exported model; reading and validating count.
         steps: bounded by steps instead; then the result does not depend on the machine's speed.
         seed: decides every random number, together with step and index.
         tile: the network's input.

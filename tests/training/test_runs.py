@@ -1,10 +1,13 @@
 """The same call continues what was killed; anything else begins anew."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from keras_unet3d.errors import InputError
+from keras_unet3d.training import runs
 from keras_unet3d.training.runs import call_fingerprint, open_run
 
 
@@ -15,21 +18,20 @@ def names(folder):
 def test_the_same_call_continues_an_unfinished_run(tmp_path):
     first, again = open_run(tmp_path / "runs", "a"), open_run(tmp_path / "runs", "a")
     assert first.folder == again.folder == tmp_path / "runs" / "1"
-    assert (first.is_new, again.is_new) == (True, False)
     assert again.other_unfinished is None
 
 
 def test_after_a_finished_run_the_same_call_begins_the_next(tmp_path):
     open_run(tmp_path, "a").finish()
     second = open_run(tmp_path, "a")
-    assert (second.folder.name, second.is_new, second.other_unfinished) == ("2", True, None)
+    assert (second.folder.name, second.other_unfinished) == ("2", None)
     assert names(tmp_path) == ["1", "2"]
 
 
 def test_another_call_begins_a_new_run_and_names_the_unfinished_one(tmp_path):
     first = open_run(tmp_path, "a")
     second = open_run(tmp_path, "b")
-    assert (second.folder.name, second.is_new, second.other_unfinished) == ("2", True, first.folder)
+    assert (second.folder.name, second.other_unfinished) == ("2", first.folder)
 
 
 def test_a_call_finds_its_unfinished_run_behind_those_of_others(tmp_path):
@@ -51,6 +53,45 @@ def test_a_folder_whose_note_was_never_written_is_left_alone(tmp_path):
     (tmp_path / "1").mkdir()
     run = open_run(tmp_path, "a")
     assert (run.folder.name, run.other_unfinished) == ("2", tmp_path / "1")
+
+
+HOLDS_A_RUN = """
+import sys
+from pathlib import Path
+from keras_unet3d.training.runs import open_run
+with open_run(Path(sys.argv[1]), "a").alone():
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_run_is_one_process_s_until_that_ends_or_is_killed(tmp_path):
+    command = [sys.executable, "-c", HOLDS_A_RUN, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "at work\n"
+        run = open_run(tmp_path, "a")
+        with pytest.raises(InputError, match=r"1: the same training is running already"), run.alone():
+            pytest.fail("two at work on one run")
+        with open_run(tmp_path, "b").alone():  # another run is free
+            pass
+        other.kill()
+    with run.alone():
+        pass
+
+
+def test_an_error_lets_go_of_the_run(tmp_path):
+    run = open_run(tmp_path, "a")
+    with pytest.raises(ZeroDivisionError), run.alone():
+        raise ZeroDivisionError
+    with run.alone():
+        pass
+
+
+def test_two_calls_that_begin_at_once_get_a_run_each(tmp_path, monkeypatch):
+    """The second one looks before the first one has made its folder."""
+    open_run(tmp_path, "a")
+    monkeypatch.setattr(runs, "_runs", lambda _: [])
+    assert open_run(tmp_path, "b").folder.name == "2"
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
