@@ -21,7 +21,8 @@ class User:
 
     def start(self, *arguments):
         """Start `unet3d`; the caller waits for it."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+        # Without what the tests set for themselves: pytest-xdist gives its workers a width of the terminal.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "COLUMNS"))}
         program = Path(sys.executable).with_name("unet3d")
         return subprocess.Popen(
             [program, *map(str, arguments)],
