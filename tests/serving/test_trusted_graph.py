@@ -99,8 +99,13 @@ def body_of_a_loop(meta_graph, _, saving):
 
 
 def loaded_as_an_object(meta_graph, _, saving):
-    function = next(node.function for node in meta_graph.object_graph_def.nodes if node.function.concrete_functions)
-    function.concrete_functions.append(saving)
+    meta_graph.object_graph_def.nodes.add().function.concrete_functions.append(saving)
+
+
+def loaded_as_a_signature(meta_graph, _, saving):
+    nodes = meta_graph.object_graph_def.nodes
+    function = next(node.bare_concrete_function for node in nodes if node.HasField("bare_concrete_function"))
+    function.concrete_function_name = saving
 
 
 def result_of_a_signature(meta_graph, save, _):
@@ -122,6 +127,7 @@ def waited_for(meta_graph, save, _):
         called_by_a_function,
         body_of_a_loop,
         loaded_as_an_object,
+        loaded_as_a_signature,
         result_of_a_signature,
         run_on_loading,
         waited_for,
