@@ -193,4 +193,6 @@ def _say(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{name}: no such setting. `unet3d fit --dry-run` prints all of them."
+    if problem["type"] == "value_error":  # our own sentence, which has the value
+        return f"{name}: {problem['ctx']['error']}"
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

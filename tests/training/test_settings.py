@@ -72,3 +72,11 @@ def test_a_value_in_the_place_of_a_table_is_refused(tmp_path):
     (tmp_path / "bad.toml").write_text("network = 3\n")
     with pytest.raises(InputError, match=r"bad\.toml: network: "):
         read_settings(tmp_path / "bad.toml", {"network.filters": 8})
+
+
+def test_a_sentence_of_our_own_is_said_once():
+    with pytest.raises(InputError) as caught:
+        read_settings(None, {"augmentation.displacement_spacing": 2})
+    assert str(caught.value) == (
+        "augmentation: displacement_spacing, the voxels between two control points, is at least 4. Received: 2"
+    )
