@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from keras_unet3d.annotation import (
     UNLABELED,
-    AnnotatedCase,
     AnnotatedDataset,
     Dataset,
     LabelScheme,
@@ -37,6 +36,9 @@ from keras_unet3d.volumes.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from keras_unet3d.inference import TilePlan
     from keras_unet3d.serving.saved_model import SavedModelPredictor
@@ -308,8 +310,7 @@ def segment(
     if keep is None:
         volume, kept = image if isinstance(image, Volume) else read_image(image), None
     else:
-        case = _annotated(image, keep, scheme, meaning)
-        volume, kept = case.image, case.class_index
+        volume, kept = _kept(image, keep, scheme, meaning)
     told = _check_fits(volume, description)
 
     predictor = load_model(model) if isinstance(model, str | Path) else model
@@ -482,14 +483,18 @@ def _describe(
     )
 
 
-def _annotated(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | None) -> AnnotatedCase:
-    """Image and annotation, read and checked as a dataset of one case is."""
+def _kept(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | None) -> tuple[Volume, NDArray[np.int16]]:
+    """Image and class index of its annotation in the model's scheme, read and checked as a dataset of one case is."""
     if isinstance(image, Volume):
         raise InputError(
             f"keep needs the file of the image, to compare its grid with {keep}. Received: a volume in memory"
         )
-    pair = replace(dataset_from_pairs([image], [keep]), scheme=scheme)
-    return load_cases(pair, meaning).cases[0]
+    read = load_cases(replace(dataset_from_pairs([image], [keep]), scheme=scheme), meaning, to_learn=False)
+    (case,) = read.cases
+    try:  # what is said of unpainted voxels can take a class out of the scheme, or bring one in
+        return case.image, scheme.index_of(case.class_index, read.scheme)
+    except InputError as error:
+        raise InputError(f"{keep}: {error}") from error
 
 
 def _check_fits(volume: Volume, description: ModelDescription) -> list[str]:

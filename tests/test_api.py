@@ -1,65 +1,72 @@
-"""What `fit` hands on to a training."""
+"""What composes the rooms, where a mistake would lie between them."""
 
-import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from keras_unet3d import api
-from keras_unet3d.errors import InputError
-from keras_unet3d.phantom import write_phantom_dataset
-from keras_unet3d.training import trainer
-from keras_unet3d.training.settings import Settings
+import keras_unet3d as unet3d
+from keras_unet3d.annotation import LabelScheme
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
+from keras_unet3d.volumes.intensity import volume_intensity
 
-
-class BegunError(Exception):
-    """Ends a training where it begins."""
+SCHEME = LabelScheme((0, 1, 2), ("background", "a", "b"))
 
 
 @pytest.fixture
-def fit(tmp_path, monkeypatch):
-    """Call `fit` on a small kidney; `begin` is called with the arguments of the training."""
-    data = write_phantom_dataset(tmp_path / "kidneys", (16, 16, 16), volumes=1)
+def says_b():
+    """A model that takes every voxel for class b."""
+    description = ModelDescription(
+        classes=describe_classes(SCHEME),
+        channels=("grey",),
+        normalization="batch",
+        filters=1,
+        geometry=TileGeometry(padding="same", depth=1),
+    )
 
-    def call(begin):
-        monkeypatch.setattr(trainer, "Training", begin)
-        with pytest.raises(BegunError):
-            api.fit(data, Settings(minutes=1.0), models=tmp_path / "models", runs=tmp_path / "runs")
+    def probabilities(tiles, intensity):
+        return np.broadcast_to(np.array([0, 0, 1], np.float32), (*tiles.shape[:-1], 3))
 
-    return call
-
-
-def test_the_minutes_begin_with_the_call_and_not_after_reading(fit, monkeypatch):
-    usual, starts = api.load_cases, []
-
-    def slow(*arguments):
-        time.sleep(0.5)
-        return usual(*arguments)
-
-    def begin(*arguments):
-        starts.append(arguments[-1])
-        raise BegunError
-
-    monkeypatch.setattr(api, "load_cases", slow)
-    called = time.monotonic()
-    fit(begin)
-    assert 0 <= starts[0] - called < 0.4
+    return SimpleNamespace(
+        description=description,
+        geometry=Geometry("same", 1),
+        classes=3,
+        tile_dependent=False,
+        intensity=volume_intensity,
+        probabilities=probabilities,
+    )
 
 
-def test_the_same_training_does_not_run_twice_at_once_and_runs_again_after_its_end(fit):
-    refused = []
+@pytest.mark.parametrize(
+    ("meaning", "elsewhere"),
+    [
+        (unet3d.Meaning(unlabeled=0), 2),
+        (unet3d.Meaning(dense=True), 0),
+        (unet3d.Meaning(annotated_slices=unet3d.AnnotatedSlices(z=(1, 2, 3))), 2),
+    ],
+)
+def test_what_is_kept_is_what_was_painted_whatever_0_means(tmp_path, says_b, meaning, elsewhere):
+    """`unlabeled=0` takes the background out of the annotation's classes, not out of the model's."""
+    labels = np.zeros((6, 5, 4), np.uint8)
+    labels[1:4, 1:3, 1:3] = 1
+    image = unet3d.Volume(np.random.default_rng(0).random((6, 5, 4, 1), dtype=np.float32), unet3d.Grid((6, 5, 4)))
+    unet3d.write_image(tmp_path / "image.nii.gz", image)
+    unet3d.write_labels(tmp_path / "labels.nii.gz", image.with_voxels(labels))
+    found = unet3d.segment(
+        tmp_path / "image.nii.gz", model=says_b, keep=tmp_path / "labels.nii.gz", meaning=meaning
+    ).labels.voxels
+    assert (found[labels == 1] == 1).all()
+    assert (found[0] == elsewhere).all()
+    in_slice = 0 if meaning.annotated_slices else elsewhere
+    assert (found[2][labels[2] == 0] == in_slice).all()
 
-    def begin_twice(*_arguments):
-        def never(*_arguments):
-            pytest.fail("two at work in one folder")
 
-        with pytest.raises(InputError, match=r"runs/unet3d/1: the same training is running already") as error:
-            fit(never)
-        refused.append(error)
-        raise BegunError
-
-    def begin(*_arguments):
-        raise BegunError
-
-    fit(begin_twice)
-    fit(begin)
-    assert len(refused) == 1
+def test_a_kept_class_that_the_model_lacks_is_refused(tmp_path, says_b):
+    labels = np.zeros((6, 5, 4), np.uint8)
+    labels[1:4, 1:3, 1:3] = 7
+    image = unet3d.Volume(np.ones((6, 5, 4, 1), np.float32), unet3d.Grid((6, 5, 4)))
+    unet3d.write_image(tmp_path / "image.nii.gz", image)
+    unet3d.write_labels(tmp_path / "labels.nii.gz", image.with_voxels(labels))
+    with pytest.raises(unet3d.InputError, match=r"labels\.nii\.gz: .*7"):
+        unet3d.segment(tmp_path / "image.nii.gz", model=says_b, keep=tmp_path / "labels.nii.gz")

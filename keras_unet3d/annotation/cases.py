@@ -61,18 +61,19 @@ class AnnotatedDataset:
         return len(self.cases)
 
 
-def load_cases(dataset: Dataset, meaning: Meaning | None = None) -> AnnotatedDataset:
+def load_cases(dataset: Dataset, meaning: Meaning | None = None, *, to_learn: bool = True) -> AnnotatedDataset:
     """Read all cases of a dataset, images as float32 and labels as class indices.
 
     Args:
         dataset: from `read_dataset` or `dataset_from_pairs`.
         meaning: how to read unpainted voxels, where the files do not say.
+        to_learn: whether a network is to learn from them, which needs two classes.
 
     Raises:
         InputError: with all that is wrong, a line each.
     """
     meaning = meaning or Meaning()
-    found = examine(dataset, meaning, keep=True)
+    found = examine(dataset, meaning, keep=True, to_learn=to_learn)
     raise_errors(found.problems)
     scheme = found.scheme
     if scheme is None:

@@ -35,7 +35,7 @@ def decide_scheme(
 
 
 def check_labels(dataset: Dataset, scheme: LabelScheme, facts: Sequence[CaseFacts]) -> Iterable[Problem]:
-    """Every case is labelled, with known values only, and all together with at least two classes."""
+    """Every case is labelled, with known values only."""
     for one in facts:
         unknown = set(one.voxels_of) - set(scheme.values) - {scheme.unlabeled}
         file = dataset.shown_labels(one.case)
@@ -44,7 +44,6 @@ def check_labels(dataset: Dataset, scheme: LabelScheme, facts: Sequence[CaseFact
             yield Problem(file, scheme.unknown_values(unknown), fix)
         elif not any(one.voxels_of.get(value) for value in scheme.values):
             yield Problem(file, "no voxel is labelled.", "Annotate a slice, or take the case out.")
-    yield from _labelled_classes(dataset, scheme, facts)
 
 
 def _too_many(dataset: Dataset, facts: Sequence[CaseFacts]) -> Problem:
@@ -81,8 +80,8 @@ def _segments(
     return together, problems
 
 
-def _labelled_classes(dataset: Dataset, scheme: LabelScheme, facts: Sequence[CaseFacts]) -> Iterable[Problem]:
-    """What the dataset lacks as a whole: a second class, labels of a class."""
+def check_learnable(dataset: Dataset, scheme: LabelScheme, facts: Sequence[CaseFacts]) -> Iterable[Problem]:
+    """What the dataset lacks as a whole to be learned from: a second class, labels of a class, a second case."""
     labelled = [
         name
         for value, name in zip(scheme.values, scheme.names, strict=True)

@@ -9,6 +9,7 @@ from keras_unet3d.annotation.dataset import Dataset
 from keras_unet3d.annotation.dataset_checks import (
     check_channels,
     check_labels,
+    check_learnable,
     check_meaning,
     check_spacing,
     decide_scheme,
@@ -38,13 +39,14 @@ class Examination:
     scheme: LabelScheme | None = None
 
 
-def examine(dataset: Dataset, meaning: Meaning, *, keep: bool) -> Examination:
+def examine(dataset: Dataset, meaning: Meaning, *, keep: bool, to_learn: bool = True) -> Examination:
     """Read every case and find all that is wrong.
 
     Args:
         dataset: the files.
         meaning: what the user says about unpainted voxels.
         keep: whether the volumes stay in memory; without, one case is held at a time.
+        to_learn: whether a network is to learn from it, which needs two classes.
 
     Raises:
         InputError: if `meaning` contradicts itself or the dataset, whatever the files hold.
@@ -69,6 +71,8 @@ def examine(dataset: Dataset, meaning: Meaning, *, keep: bool) -> Examination:
         found.problems += problems
         if found.scheme is not None:
             found.problems += check_labels(dataset, found.scheme, found.facts)
+            if to_learn:
+                found.problems += check_learnable(dataset, found.scheme, found.facts)
         for check in (check_meaning, check_channels, check_spacing):
             found.problems += check(dataset, found.facts)
     return found

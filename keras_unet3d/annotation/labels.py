@@ -223,20 +223,23 @@ class LabelScheme:
         painted: NDArray[Any] = np.array(values, dtype)[class_index]
         return painted
 
-    def to_json(self) -> dict[str, Any]:
-        """A plain dict that `from_json` reads back."""
-        return {
-            "values": list(self.values),
-            "names": list(self.names),
-            "colours": [list(colour) if colour else None for colour in self.colours],
-            "unlabeled": self.unlabeled,
-        }
+    def index_of(self, class_index: NDArray[np.int16], other: "LabelScheme") -> NDArray[np.int16]:
+        """Class indices of another scheme as those of this one: a class is what has the same label value.
 
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "LabelScheme":
-        """The scheme that `to_json` wrote."""
-        colours = [(int(c[0]), int(c[1]), int(c[2])) if c else None for c in plain["colours"]]
-        return cls(tuple(plain["values"]), tuple(plain["names"]), tuple(colours), plain["unlabeled"])
+        Args:
+            class_index: of `other`, `UNLABELED` where there is no label.
+            other: may hold classes in another order, or fewer.
+
+        Raises:
+            InputError: if a class occurs that this scheme does not have; the message lists such values.
+        """
+        strange = [value for value in other.values if value not in self.values]
+        found = [value for value in strange if (class_index == other.values.index(value)).any()]
+        if found:
+            raise InputError(self.unknown_values(found))
+        mine = [UNLABELED if value in strange else self.values.index(value) for value in other.values]
+        # UNLABELED is −1: the last entry of the table.
+        return np.array([*mine, UNLABELED], np.int16)[class_index]
 
     @property
     def _known_values(self) -> tuple[int, ...]:
