@@ -366,7 +366,7 @@ def evaluate(
         scheme = LabelScheme.from_values(values, {**found.segments, **true.segments}, unlabeled)
     elif unlabeled is not None:
         scheme = scheme.with_unlabeled(unlabeled)
-    overlap = Overlap.of(scheme.class_index(true.voxels), scheme.class_index(found.voxels), scheme.classes)
+    overlap = Overlap.of(_class_index(true, scheme), _class_index(found, scheme), scheme.classes)
     return Scores.of(overlap, scheme)
 
 
@@ -439,6 +439,13 @@ def demo(
         report, "3D U-Net on synthetic kidneys", introduction(fitted.steps, fitted.minutes), comparisons, scheme
     )
     return Demonstration(data, fitted.model, segmented, report, scores_of_all(comparisons, scheme))
+
+
+def _class_index(labels: Volume, scheme: LabelScheme) -> NDArray[np.int16]:
+    try:
+        return scheme.class_index(labels.voxels)
+    except InputError as error:
+        raise InputError(f"{labels.source}: {error}") from error
 
 
 def _paths(dataset: Dataset) -> list[Path]:
