@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.mirroring import mirrored_range
+from keras_unet3d.volumes.voxels import Part
 
 Triple = tuple[int, int, int]
 
@@ -26,6 +27,22 @@ class Box:
         z, y, x = (int(value) for value in start)
         depth, height, width = (int(value) for value in shape)
         return cls((z, y, x), (z + depth, y + height, x + width))
+
+    @classmethod
+    def of(cls, part: Part, shape: Sequence[int]) -> "Box":
+        """The box that a part of a volume of `shape` is, as slices of arrays mean it; empty, not negative.
+
+        Raises:
+            IndexError: for what is no slice without a step, or more than three of them.
+        """
+        slices = part if isinstance(part, tuple) else (part,)
+        if len(slices) > 3 or not all(isinstance(one, slice) and one.step in {None, 1} for one in slices):
+            raise IndexError(f"Expected up to three slices without a step. Received: {part}")
+        slices += (slice(None),) * (3 - len(slices))
+        (z, z_stop, _), (y, y_stop, _), (x, x_stop, _) = (
+            one.indices(size) for one, size in zip(slices, shape, strict=False)
+        )
+        return cls((z, y, x), (max(z, z_stop), max(y, y_stop), max(x, x_stop)))
 
     @property
     def shape(self) -> Triple:

@@ -14,6 +14,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.declared import check_declared
 from keras_unet3d.volumes.grid_text import GRID_KEY, grid_from_text, grid_to_text
+from keras_unet3d.volumes.slabs import slabs
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.volume import Grid, Vector, Volume
 
@@ -54,8 +55,11 @@ def write(path: Path, volume: Volume, *, labels: bool) -> None:
     with h5py.File(file, "a") as stored:
         if name in stored:
             del stored[name]
+        voxels = volume.voxels
         packing = {"compression": "gzip", "compression_opts": 1} if labels else {}
-        dataset = stored.create_dataset(name, data=volume.voxels, **packing)
+        dataset = stored.create_dataset(name, shape=voxels.shape, dtype=voxels.dtype, **packing)
+        for box in slabs(voxels, dataset.chunks[:3] if dataset.chunks else (1, 1, 1)):
+            dataset[box.slices] = voxels[box.slices]
         for index, axis in enumerate(axes):
             dataset.dims[index].label = axis
         tags = [{"key": axis, "typeFlags": _CHANNEL if axis == "c" else _SPACE} for axis in axes]

@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.declared import check_declared
-from keras_unet3d.volumes.itk_header import mark_unit, packed_voxels, read_fields, unit_in, unit_key
+from keras_unet3d.volumes.itk_header import (
+    append_voxels,
+    mark_unit,
+    packed_voxels,
+    read_fields,
+    unit_in,
+    unit_key,
+)
+from keras_unet3d.volumes.slabs import bytes_of, in_slabs
 from keras_unet3d.volumes.suffixes import suffix_of
 from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.voxels import Voxels
 
 NAME = "NRRD or MetaImage"
 
@@ -64,13 +72,17 @@ def write(path: Path, volume: Volume, *, labels: bool) -> None:
     write_with(path, volume.voxels, volume.grid, known.values if same else {}, compressed=labels)
 
 
-def write_with(path: Path, voxels: NDArray[Any], grid: Grid, metadata: Mapping[str, str], *, compressed: bool) -> None:
-    """Write voxels ``(z, y, x)`` or ``(z, y, x, channel)`` with these keys in the header."""
+def write_with(path: Path, voxels: Voxels, grid: Grid, metadata: Mapping[str, str], *, compressed: bool) -> None:
+    """Write voxels ``(z, y, x)`` or ``(z, y, x, channel)`` with these keys in the header.
+
+    SimpleITK, which writes only what is in memory, writes a file of one voxel, whose header then gets the true size.
+    """
     sitk = quiet_simpleitk()
     if suffix_of(path) == ".mha":  # which knows um, mm and cm only
         grid = grid.in_unit({"m": "mm", "nm": "µm"}.get(grid.unit, grid.unit))
-    vectors = voxels.ndim == 4 and voxels.shape[-1] > 1
-    image = sitk.GetImageFromArray(voxels if vectors else voxels.reshape(grid.shape), isVector=vectors)
+    channels = voxels.shape[3] if voxels.ndim == 4 else 1
+    one = np.zeros((1, 1, 1, channels) if channels > 1 else (1, 1, 1), voxels.dtype)
+    image = sitk.GetImageFromArray(one, isVector=channels > 1)
     image.SetSpacing(grid.spacing[::-1])
     image.SetOrigin(grid.origin)
     image.SetDirection([value for row in grid.direction for value in row])
@@ -80,6 +92,7 @@ def write_with(path: Path, voxels: NDArray[Any], grid: Grid, metadata: Mapping[s
     sitk.WriteImage(image, str(path), useCompression=compressed)
     if unit:
         mark_unit(path)
+    append_voxels(path, grid.shape, map(bytes_of, in_slabs(voxels)), compressed=compressed)
 
 
 def grid_of(image: Any, unit: str, factor: float = 1.0) -> Grid:

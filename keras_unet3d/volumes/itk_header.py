@@ -1,13 +1,15 @@
-"""What SimpleITK neither tells of a NRRD or MetaImage header nor writes into it: the unit of length, and the packing.
+"""What SimpleITK neither tells of a NRRD or MetaImage header nor writes: unit of length, packing, voxels in slabs.
 
 NRRD: ``space units`` (http://teem.sourceforge.net/nrrd/format.html); MetaImage: ``DistanceUnits`` (um, mm or cm).
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.declared import DEFLATE
+from keras_unet3d.volumes.deflate import write_deflated
 from keras_unet3d.volumes.units import read_unit
 
 _LONGEST_HEADER = 1 << 24
@@ -18,6 +20,14 @@ _MARKS = {
     "nrrd": ("space units", b"\nspace units:=", b"\nspace units: "),
     "mha": ("DistanceUnitz", b"\nDistanceUnitz =", b"\nDistanceUnits ="),
 }
+
+_LEVEL = 2
+"""Of zlib: what ITK itself uses."""
+
+_LAST_LINE = b"\nElementDataFile = LOCAL\n"
+_PACKED_SIZE = b"\nCompressedDataSize = "
+_PACKED_DIGITS = 20
+"""Room for the one number that is known only after the voxels; blanks in front of it mean nothing."""
 
 
 def read_fields(path: Path) -> dict[str, str]:
@@ -69,6 +79,43 @@ def mark_unit(path: Path) -> None:
         position = file.read(_LONGEST_HEADER).find(written)
         file.seek(position)
         file.write(meant)
+
+
+def append_voxels(path: Path, shape: tuple[int, int, int], parts: Iterable[memoryview], *, compressed: bool) -> None:
+    """Put voxels in the place of the one that SimpleITK wrote, and their size into the header.
+
+    Args:
+        path: a file of one voxel, compressed or not.
+        shape: voxels along z, y, x.
+        parts: the voxels' bytes, in their order.
+        compressed: as the file says.
+    """
+    nrrd = _kind(path) == "nrrd"
+    with path.open("r+b") as file:
+        header = _resized(file.read(), shape, nrrd=nrrd)
+        file.seek(0)
+        file.write(header)
+        file.truncate()
+        if not compressed:
+            file.writelines(parts)
+            return
+        write_deflated(file, parts, container="gzip" if nrrd else "zlib", level=_LEVEL)
+        if not nrrd:
+            packed = file.tell() - len(header)
+            place = header.index(_PACKED_SIZE) + len(_PACKED_SIZE)
+            file.seek(place)
+            file.write(b"%*d" % (_PACKED_DIGITS, packed))
+
+
+def _resized(content: bytes, shape: tuple[int, int, int], *, nrrd: bool) -> bytes:
+    """The header at the start of a file of one voxel, of as many voxels as there will be."""
+    size = " ".join(str(length) for length in reversed(shape)).encode()
+    if nrrd:
+        header = content[: content.index(b"\n\n") + 2]
+        return re.sub(rb"\n(sizes: (?:\d+ )?)1 1 1\n", rb"\n\g<1>%b\n" % size, header, count=1)
+    header = content[: content.rindex(_LAST_LINE) + len(_LAST_LINE)]
+    header = re.sub(_PACKED_SIZE + rb"\d+", _PACKED_SIZE + b" " * _PACKED_DIGITS, header, count=1)
+    return re.sub(rb"\nDimSize = 1 1 1\n", rb"\nDimSize = %b\n" % size, header, count=1)
 
 
 def _kind(path: Path) -> str:

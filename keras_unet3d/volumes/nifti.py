@@ -1,6 +1,9 @@
 """NIfTI, through nibabel: sform, qform, their codes, the units and everything else in the header stay as they were."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,10 @@ import numpy as np
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.declared import DEFLATE, check_declared
+from keras_unet3d.volumes.deflate import write_deflated
+from keras_unet3d.volumes.slabs import bytes_of, in_slabs
 from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.voxels import Voxels
 
 NAME = "NIfTI"
 
@@ -49,22 +55,47 @@ def read(path: Path) -> Volume:
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:
     """Write with the header that was read, or with one made of the grid (scanner coordinates, code 1)."""
-    import nibabel
+    from nibabel.openers import Opener
 
     header = _header(path, volume)
-    voxels = volume.voxels.swapaxes(0, 2)
-    if not labels:
-        voxels = voxels.reshape(_image_shape(voxels.shape, header.get_data_shape()))
-    header.set_data_dtype(voxels.dtype.newbyteorder(header.endianness))
+    _describe(header, volume, labels=labels)
+    parts = chain([_header_bytes(header)], _voxel_bytes(volume.voxels, header.get_data_dtype()))
+    with path.open("wb") as file:
+        if path.name.lower().endswith(".gz"):
+            write_deflated(file, parts, container="gzip", level=Opener.default_compresslevel)
+        else:
+            file.writelines(parts)
+
+
+def _describe(header: Any, volume: Volume, *, labels: bool) -> None:
+    """Say in a header what the voxels are: how many, of what type, and whether they are labels."""
+    z, y, x, *channels = volume.voxels.shape
+    shape = _image_shape((x, y, z, *channels), header.get_data_shape()) if channels else (x, y, z)
+    if shape != header.get_data_shape():  # which would forget what is said of its other axes
+        header.set_data_shape(shape)
+    header.set_data_dtype(volume.voxels.dtype.newbyteorder(header.endianness))
     header["cal_min"] = header["cal_max"] = 0  # the display range of what was read
     if labels:
         header.set_intent("label")
     elif header.get_intent()[0] == "label":
         header.set_intent("none")
-    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
-    image = kind(voxels, None, header=header)
-    image.header.set_slope_inter(1, 0)
-    nibabel.save(image, path)
+    header.set_slope_inter(1, 0)
+
+
+def _header_bytes(header: Any) -> memoryview:
+    """All that comes before the voxels."""
+    file = BytesIO()
+    header["magic"] = header.single_magic
+    header.write_to(file)
+    return memoryview(file.getvalue().ljust(header.get_data_offset(), b"\0"))
+
+
+def _voxel_bytes(voxels: Voxels, dtype: Any) -> Iterator[memoryview]:
+    """The voxels in the order of the file, where the channels come one after the other."""
+    for channel in range(voxels.shape[3] if voxels.ndim == 4 else 1):
+        for slab in in_slabs(voxels):
+            one = slab if slab.ndim == 3 else slab[..., channel]
+            yield bytes_of(one.astype(dtype, copy=False))
 
 
 def _sizes(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:

@@ -1,18 +1,22 @@
 """TIFF, ImageJ hyperstacks and OME-TIFF, through tifffile."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.declared import DEFLATE, check_declared
+from keras_unet3d.volumes.slabs import SLAB_BYTES
 from keras_unet3d.volumes.suffixes import suffix_of
 from keras_unet3d.volumes.tiff_space import channel_names, imagej_keys, ome_keys, read_space
 from keras_unet3d.volumes.volume import Volume
+from keras_unet3d.volumes.voxels import Voxels
 
 NAME = "TIFF"
 
@@ -57,34 +61,53 @@ def read(path: Path) -> Volume:
 
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:
-    """Write an ImageJ hyperstack; OME-TIFF for ``.ome.tif`` and for what ImageJ's format does not hold."""
+    """Write an ImageJ hyperstack; OME-TIFF for ``.ome.tif`` and for what ImageJ's format does not hold.
+
+    A plane is in memory as a whole, however large.
+    """
     import tifffile
 
-    channels = 1 if labels else volume.voxels.shape[-1]
-    voxels = volume.voxels.reshape(*volume.grid.shape, channels)
-    packing: dict[str, Any] = {"compression": "zlib", "compressionargs": {"level": 1}} if labels else {}
+    voxels = volume.voxels
+    depth, height, width = volume.grid.shape
+    channels = 1 if labels else voxels.shape[-1]
+    size = math.prod(voxels.shape) * voxels.dtype.itemsize
+    options: dict[str, Any] = {"dtype": voxels.dtype, "buffersize": SLAB_BYTES}
+    if labels:
+        options |= {"compression": "zlib", "compressionargs": {"level": 1}}
     plain = suffix_of(path) in {".tif", ".tiff"}
-    wide = voxels.shape[2] > 1  # tifffile takes a last axis of one for samples
-    if plain and wide and voxels.dtype.name in _IMAGEJ_TYPES and voxels.nbytes < _LONGEST_IMAGEJ:
+    wide = width > 1  # tifffile takes a last axis of one for samples
+    if plain and wide and voxels.dtype.name in _IMAGEJ_TYPES and size < _LONGEST_IMAGEJ:
         keys, resolution = imagej_keys(volume.grid)
         tifffile.imwrite(
             path,
-            np.moveaxis(voxels, -1, 1),
+            _planes(voxels),
+            shape=(depth, channels, height, width),
             imagej=True,
             resolution=resolution,
             metadata={"axes": "ZCYX", **keys},
-            **packing,
+            **options,
         )
         return
     tifffile.imwrite(
         path,
-        np.moveaxis(voxels, -1, 0),
+        (plane for channel in range(channels) for plane in _planes(voxels, channel)),
+        shape=(channels, depth, height, width),
         ome=True,
-        bigtiff=voxels.nbytes >= _LONGEST_IMAGEJ,
+        bigtiff=size >= _LONGEST_IMAGEJ,
         photometric="minisblack",
         metadata={"axes": "CZYX", **ome_keys(volume.grid, volume.channels)},
-        **packing,
+        **options,
     )
+
+
+def _planes(voxels: Voxels, channel: int | None = None) -> Iterator[NDArray[Any]]:
+    """The planes of a volume along z, of one channel or, one after the other, of all of them."""
+    for z in range(voxels.shape[0]):
+        plane = voxels[z : z + 1][0]
+        if plane.ndim == 2:
+            yield plane
+        else:
+            yield from np.moveaxis(plane, -1, 0) if channel is None else [plane[..., channel]]
 
 
 def _volume_series(path: Path, tif: Any) -> Any:

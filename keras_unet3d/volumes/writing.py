@@ -1,16 +1,16 @@
-"""Writing images and label maps, of any format, whole or not at all."""
+"""Writing images and label maps, of any format, whole or not at all, slab by slab: memory does not grow with them."""
 
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from keras_unet3d.errors import UNet3DError, WorkError
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.formats import format_to_write
-from keras_unet3d.volumes.label_types import narrowed
+from keras_unet3d.volumes.label_types import label_type
+from keras_unet3d.volumes.slabs import Converted
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.volume import Volume
 from keras_unet3d.volumes.whole_file import written_whole
@@ -28,7 +28,8 @@ def write_image(path: str | os.PathLike[str], volume: Volume) -> None:
     Args:
         path: where to, ``.nii`` ``.nii.gz`` ``.nrrd`` ``.mha`` ``.tif`` ``.tiff`` ``.ome.tif`` ``.ome.tiff`` or
             ``file.h5:dataset`` (other datasets in that file stay).
-        volume: voxels ``(z, y, x, channel)``; written as they are if uint8, uint16, int16 or float32, else as float32.
+        volume: voxels ``(z, y, x, channel)``, in memory or any other `Voxels`; written as they are if uint8, uint16,
+            int16 or float32, else as float32.
 
     Raises:
         InputError: if the format is not written, or the folder does not exist.
@@ -36,7 +37,7 @@ def write_image(path: str | os.PathLike[str], volume: Volume) -> None:
     """
     _check_shape(volume, 4)
     kind = volume.voxels.dtype.name if volume.voxels.dtype.name in _IMAGE_TYPES else "float32"
-    _write(Path(path), replace(volume, voxels=np.asarray(volume.voxels, dtype=kind)), labels=False)
+    _write(Path(path), volume, kind, labels=False)
 
 
 def write_labels(path: str | os.PathLike[str], volume: Volume) -> None:
@@ -44,8 +45,9 @@ def write_labels(path: str | os.PathLike[str], volume: Volume) -> None:
 
     Args:
         path: where to.
-        volume: voxels ``(z, y, x)``, integers, written in their own type; 64 bits and truth values in the smallest of
-            uint8, uint16, int16 and int32 that holds them.
+        volume: voxels ``(z, y, x)``, in memory or any other `Voxels`; integers, written in their own type; 64 bits and
+            truth values in the smallest of uint8, uint16, int16 and int32 that holds them, for which they are read
+            twice.
 
     Raises:
         InputError: if the format is not written, the folder does not exist, or a label is beyond int32.
@@ -54,11 +56,14 @@ def write_labels(path: str | os.PathLike[str], volume: Volume) -> None:
     _check_shape(volume, 3)
     if volume.voxels.dtype.kind not in "biu":
         raise ValueError(f"Expected labels of an integer type. Received: {volume.voxels.dtype}")
-    _write(Path(path), replace(volume, voxels=narrowed(Path(path), volume.voxels)), labels=True)
+    _write(Path(path), volume, label_type(Path(path), volume.voxels), labels=True)
 
 
-def _write(path: Path, volume: Volume, *, labels: bool) -> None:
+def _write(path: Path, volume: Volume, dtype: Any, *, labels: bool) -> None:
     kind = format_to_write(path)
+    if volume.voxels.dtype != dtype:
+        converted: Any = Converted(volume.voxels, dtype)
+        volume = replace(volume, voxels=converted)
     file, dataset = split_dataset(path)
     with written_whole(file) as beside:
         if dataset and file.exists():
@@ -73,5 +78,5 @@ def _write(path: Path, volume: Volume, *, labels: bool) -> None:
 
 def _check_shape(volume: Volume, axes: int) -> None:
     shape = volume.voxels.shape
-    if len(shape) != axes or shape[:3] != volume.grid.shape:
+    if len(shape) != axes or shape[:3] != volume.grid.shape or 0 in shape:
         raise ValueError(f"Expected voxels with {axes} axes on {named(volume.grid.shape)}. Received: {shape}")

@@ -3,7 +3,7 @@ import pytest
 import SimpleITK
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes import Grid, Segment, Volume, read_labels, write_labels
+from keras_unet3d.volumes import Grid, Segment, Volume, read_labels, slabs, write_labels
 
 GRID = Grid((4, 5, 6), (3.0, 2.0, 1.0), (10.0, 20.0, 30.0), unit="mm")
 
@@ -125,6 +125,19 @@ def test_what_is_written_has_the_keys_that_3d_slicer_reads(tmp_path):
     assert back.grid == GRID
     assert back.segments[2] == segments[2]
     assert back.segments[9] == segments[9]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int32"])
+@pytest.mark.parametrize("slab", [7, 60, 1 << 20])
+def test_extents_reach_over_slabs(tmp_path, monkeypatch, kind, slab):
+    monkeypatch.setattr(slabs, "SLAB_BYTES", slab)
+    voxels = np.zeros((4, 5, 6), kind)
+    voxels[0, 1, 4], voxels[3, 3, 2], voxels[2, 2, 2] = 5, 5, 1
+    write_labels(tmp_path / "a.seg.nrrd", Volume(voxels, GRID))
+    image = SimpleITK.ReadImage(str(tmp_path / "a.seg.nrrd"))
+    assert image.GetMetaData("Segment0_Extent") == "2 2 2 2 2 2"
+    assert image.GetMetaData("Segment1_Extent") == "2 4 1 3 0 3"
+    assert "Segment2_ID" not in image.GetMetaDataKeys()
 
 
 def test_ids_and_terminology_of_segments_that_stay_are_kept(tmp_path):
