@@ -1,6 +1,7 @@
 """Volumes: voxels and their grid in space, reading, writing, mirroring."""
 
 from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.opening import open_image
 from keras_unet3d.volumes.reading import read_image, read_labels
 from keras_unet3d.volumes.suffixes import stem_of, suffix_of
 from keras_unet3d.volumes.volume import Grid, Segment, Volume
@@ -12,6 +13,7 @@ __all__ = [
     "Grid",
     "Segment",
     "Volume",
+    "open_image",
     "read_image",
     "read_labels",
     "stem_of",

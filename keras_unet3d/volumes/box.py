@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.mirroring import mirrored_range
-from keras_unet3d.volumes.voxels import Part
+from keras_unet3d.volumes.voxels import Part, Voxels
 
 Triple = tuple[int, int, int]
+
+_READ_AT_ONCE = 1 << 22
+"""Bytes, about."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,28 @@ class Box:
         return " ".join(f"{axis}={start}:{stop}" for axis, start, stop in reversed(list(ranges)))
 
 
-def read_mirrored(voxels: NDArray[Any], box: Box) -> NDArray[Any]:
-    """Copy `box` out of an array whose first axes are z, y, x; what lies outside is mirrored in."""
-    z, y, x = (
+def read_mirrored(voxels: Voxels, box: Box) -> NDArray[Any]:
+    """Copy `box` out of voxels whose first axes are z, y, x; what lies outside is mirrored in.
+
+    Every voxel that is needed is read once, and what is read at once is little beside the result.
+    """
+    places = [
         mirrored_range(start, stop, length)
         for start, stop, length in zip(box.start, box.stop, voxels.shape, strict=False)
-    )
-    return voxels[np.ix_(z, y, x)]
+    ]
+    if isinstance(voxels, np.ndarray):
+        return voxels[np.ix_(*places)]
+    if box.clipped(voxels.shape) == box:
+        return voxels[box.slices]
+    result = np.empty((*box.shape, *voxels.shape[3:]), voxels.dtype)
+    if not result.size:
+        return result
+    z, y, x = places
+    planes = max(1, _READ_AT_ONCE // result[0].nbytes)
+    _, ys, xs = (slice(int(place.min()), int(place.max()) + 1) for place in places)
+    for first in range(int(z.min()), int(z.max()) + 1, planes):
+        wanted = (z >= first) & (z < first + planes)
+        if wanted.any():
+            part = voxels[first : int(z[wanted].max()) + 1, ys, xs]
+            result[wanted] = part[np.ix_(z[wanted] - first, y - ys.start, x - xs.start)]
+    return result

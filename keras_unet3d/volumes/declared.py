@@ -15,7 +15,15 @@ DEFLATE = 1032
 
 
 def check_declared(
-    path: Path, shape: Sequence[int], dtype: Any, *, channels: int = 1, stored: int | None = None, packing: int = 1
+    path: Path,
+    shape: Sequence[int],
+    dtype: Any,
+    *,
+    channels: int = 1,
+    stored: int | None = None,
+    packing: int = 1,
+    held: bool = True,
+    floats: bool = True,
 ) -> None:
     """Refuse a volume with an empty axis, one larger than its file can hold, and one that does not fit in memory.
 
@@ -26,6 +34,8 @@ def check_declared(
         channels: numbers per voxel.
         stored: bytes that the file has for voxels; None where that is unknown.
         packing: how many bytes one stored byte unpacks to at most.
+        held: whether all voxels will be in memory as they are in the file.
+        floats: whether all voxels will be in memory as float32.
 
     Raises:
         InputError: for any of the three.
@@ -42,7 +52,7 @@ def check_declared(
             f"{path}: is cut off or damaged: its header declares {named(shape)}, {promised} bytes, which its {stored} "
             "stored bytes cannot hold. Copy or export it again."
         )
-    check_memory(path, shape, promised + numbers * np.dtype(np.float32).itemsize)
+    check_memory(path, shape, promised * held + numbers * np.dtype(np.float32).itemsize * floats)
 
 
 def check_memory(path: Path, shape: Sequence[int], needed: int) -> None:
@@ -51,6 +61,8 @@ def check_memory(path: Path, shape: Sequence[int], needed: int) -> None:
     Raises:
         InputError: naming both amounts.
     """
+    if not needed:
+        return
     import psutil
 
     available = psutil.virtual_memory().available

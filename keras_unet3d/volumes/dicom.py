@@ -8,6 +8,7 @@ import numpy as np
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.declared import check_declared
 from keras_unet3d.volumes.itk import grid_of, quiet_simpleitk
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Volume
 
 NAME = "DICOM series"
@@ -16,8 +17,8 @@ _DESCRIPTION = "0008|103e"
 _POSITION = "0020|0032"
 
 
-def read(path: Path) -> Volume:
-    """Read the one series in a folder, in mm; rescale slope and intercept are applied.
+def opened(path: Path, opening: Opening) -> Volume:
+    """Read the one series in a folder, whole, in mm; rescale slope and intercept are applied.
 
     Raises:
         InputError: if the folder holds no series or several, or if slices are missing.
@@ -38,11 +39,12 @@ def read(path: Path) -> Volume:
     first = _information(names[0])
     width, height, *others = first.GetSize()
     depth = len(names) * (others[0] if others else 1)
-    check_declared(path, (depth, height, width), np.int32, channels=first.GetNumberOfComponents())
+    check_declared(path, (depth, height, width), np.int32, channels=first.GetNumberOfComponents(), floats=opening.whole)
     if len(names) > 1:
         _check_positions(path, names)
     image = sitk.ReadImage(names if len(names) > 1 else names[0])
-    return Volume(sitk.GetArrayFromImage(image), grid_of(image, "mm"))
+    voxels = sitk.GetArrayFromImage(image)
+    return Volume(voxels if voxels.ndim == 4 else voxels[..., None], grid_of(image, "mm"))
 
 
 def _information(name: str) -> Any:

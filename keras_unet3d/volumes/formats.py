@@ -6,6 +6,7 @@ from typing import Protocol, cast
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.suffixes import suffix_of
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Volume
 
 
@@ -14,8 +15,8 @@ class Reader(Protocol):
 
     NAME: str
 
-    def read(self, path: Path) -> Volume:
-        """Read the voxels, ``(z, y, x)`` or ``(z, y, x, channel)``, in the file's own number type, with their grid."""
+    def opened(self, path: Path, opening: Opening) -> Volume:
+        """Open voxels ``(z, y, x, channel)`` of the file's own number type, left in it where possible."""
 
 
 class Format(Reader, Protocol):

@@ -5,18 +5,24 @@ dimension labels; without them four axes are channel, z, y, x (pytorch-3dunet). 
 """
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.declared import check_declared
 from keras_unet3d.volumes.grid_text import GRID_KEY, grid_from_text, grid_to_text
 from keras_unet3d.volumes.slabs import slabs
 from keras_unet3d.volumes.suffixes import split_dataset
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Vector, Volume
+from keras_unet3d.volumes.voxels import Part, as_array
 
 NAME = "HDF5"
 
@@ -24,25 +30,59 @@ _SPACING = "element_size_um"
 _CHANNEL, _SPACE = 1, 2
 """Vigra's types of axes."""
 
+_CACHE_BYTES = 1 << 25
+"""Unpacked chunks that are kept, enough for those that a row of blocks shares."""
 
-def read(path: Path) -> Volume:
-    """Read ``file.h5:dataset``; the name may be left out where the file holds one dataset."""
+
+class _DatasetVoxels:
+    """The voxels ``(z, y, x, channel)`` of a dataset, in HDF5's own number type.
+
+    Args:
+        dataset: of an open file.
+        order: its axes that are z, y, x, then channels where there are some, then those of length 1.
+        channels: how many.
+    """
+
+    ndim = 4
+
+    def __init__(self, dataset: Any, order: Sequence[int], channels: int) -> None:
+        self._dataset = dataset
+        self._order = order
+        z, y, x = order[:3]
+        self.shape = (*(int(dataset.shape[axis]) for axis in (z, y, x)), channels)
+        self.dtype = dataset.dtype
+        self.together, self.held_bytes = (1, 1, 1), 0
+        if dataset.chunks:
+            self.together = dataset.chunks[z], dataset.chunks[y], dataset.chunks[x]
+            # HDF5 unpacks a chunk as a whole.
+            self.held_bytes = _CACHE_BYTES + math.prod(dataset.chunks) * self.dtype.itemsize
+
+    def __getitem__(self, part: Part, /) -> NDArray[Any]:
+        box = Box.of(part, self.shape)
+        place = [slice(None)] * len(self._order)
+        for axis, range_ in zip(self._order, box.slices, strict=False):
+            place[axis] = range_
+        voxels: NDArray[Any] = self._dataset[tuple(place)]
+        return voxels.transpose(self._order).reshape(*box.shape, self.shape[3])
+
+
+def opened(path: Path, opening: Opening) -> Volume:
+    """Open ``file.h5:dataset``; the name may be left out where the file holds one dataset."""
     import h5py
 
     file, name = split_dataset(path)
-    with h5py.File(file, "r") as stored:
-        dataset = stored.get(name) if name else _only_dataset(file, stored)
-        if not isinstance(dataset, h5py.Dataset):
-            raise InputError(f"{file}: holds no dataset {name!r}, but {_listed(stored)}. Name one of them.")
-        shape = tuple(int(size) for size in dataset.shape or ())
-        axes = _axes(path, dataset, shape)
-        order = [axes.index(axis) for axis in (*AXES, "c") if axis in axes]
-        order += [index for index in range(len(axes)) if index not in order]
-        z, y, x = (shape[axes.index(axis)] for axis in AXES)
-        channels = shape[axes.index("c")] if "c" in axes else 1
-        check_declared(path, (z, y, x), dataset.dtype, channels=channels)
-        voxels = dataset[()].transpose(order).reshape((z, y, x, channels) if "c" in axes else (z, y, x))
-        return Volume(voxels, _grid(path, dataset, (z, y, x)))
+    stored = opening.closing.enter_context(h5py.File(file, "r", rdcc_nbytes=_CACHE_BYTES))
+    dataset = stored.get(name) if name else _only_dataset(file, stored)
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(f"{file}: holds no dataset {name!r}, but {_listed(stored)}. Name one of them.")
+    shape = tuple(int(size) for size in dataset.shape or ())
+    axes = _axes(path, dataset, shape)
+    order = [axes.index(axis) for axis in (*AXES, "c") if axis in axes]
+    order += [index for index in range(len(axes)) if index not in order]
+    z, y, x = (shape[axes.index(axis)] for axis in AXES)
+    channels = shape[axes.index("c")] if "c" in axes else 1
+    check_declared(path, (z, y, x), dataset.dtype, channels=channels, held=opening.whole, floats=opening.whole)
+    return Volume(as_array(_DatasetVoxels(dataset, order, channels)), _grid(path, dataset, (z, y, x)))
 
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:

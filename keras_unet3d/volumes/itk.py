@@ -1,27 +1,25 @@
 """NRRD and MetaImage, through SimpleITK."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes.declared import check_declared
-from keras_unet3d.volumes.itk_header import (
-    append_voxels,
-    mark_unit,
-    packed_voxels,
-    read_fields,
-    unit_in,
-    unit_key,
-)
+from keras_unet3d.volumes.declared import DEFLATE, check_declared
+from keras_unet3d.volumes.itk_data import StoredVoxels, stored_voxels
+from keras_unet3d.volumes.itk_header import append_voxels, mark_unit, read_fields, unit_in, unit_key
+from keras_unet3d.volumes.raw_voxels import RawVoxels
 from keras_unet3d.volumes.slabs import bytes_of, in_slabs
 from keras_unet3d.volumes.suffixes import suffix_of
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Volume
-from keras_unet3d.volumes.voxels import Voxels
+from keras_unet3d.volumes.voxels import Voxels, as_array
 
 NAME = "NRRD or MetaImage"
 
@@ -37,9 +35,12 @@ class Metadata:
     values: Mapping[str, str]
 
 
-def read(path: Path) -> Volume:
-    """Read ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``; vectors, or a fourth axis, are channels."""
-    fields = read_fields(path)
+def opened(path: Path, opening: Opening) -> Volume:
+    """Open ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``; vectors, or a fourth axis, are channels.
+
+    Raw voxels, and those of one gzip or zlib stream, are read part by part; SimpleITK reads everything else whole.
+    """
+    fields, end = read_fields(path)
     if "0" in fields.get("sizes", "").split():  # which SimpleITK calls a damaged file
         raise InputError(f"{path}: an axis has no voxels (sizes: {fields['sizes']}). Export the volume again.")
     sitk = quiet_simpleitk()
@@ -53,16 +54,42 @@ def read(path: Path) -> Volume:
             "has channels, those. Export it as one volume."
         )
     unit, factor = unit_in(path, fields)
-    stored, packing = packed_voxels(path, fields)
     x, y, z, *others = size
-    channels = max([components, *others])
-    check_declared(path, (z, y, x), _dtype(reader.GetPixelID()), channels=channels, stored=stored, packing=packing)
+    shape, channels, dtype = (z, y, x), max([components, *others]), _dtype(reader.GetPixelID())
+    stored = stored_voxels(path, fields, end, size, components, dtype.itemsize)
+    check_declared(
+        path,
+        shape,
+        dtype,
+        channels=channels,
+        stored=stored.size if stored else None,
+        packing=DEFLATE if stored and stored.packed else 1,
+        held=opening.whole or not stored,
+        floats=opening.whole,
+    )
+    voxels = _raw(path, opening, stored, (*shape, channels), dtype) if stored else _whole(reader)
+    values = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if not key.startswith(_OF_THE_READER)}
+    return Volume(as_array(voxels), grid_of(reader, unit, factor), header=Metadata(suffix_of(path), values))
+
+
+def _raw(path: Path, opening: Opening, stored: StoredVoxels, shape: Sequence[int], dtype: np.dtype[Any]) -> RawVoxels:
+    """Voxels that are read from the file, or from what it unpacks to."""
+    *space, channels = shape
+    if stored.packed:
+        source = opening.inflated(path, stored.file, math.prod(shape) * dtype.itemsize, start=stored.first)
+    else:
+        source = opening.file(stored.file)
+    planes, in_plane = stored.planes(space, channels, dtype.itemsize)
+    return RawVoxels(source, planes, (space[1], space[2], in_plane), dtype.newbyteorder(stored.order))
+
+
+def _whole(reader: Any) -> NDArray[Any]:
+    """All voxels ``(z, y, x, channel)`` in memory."""
     image = reader.Execute()
-    values = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if not key.startswith(_OF_THE_READER)}
-    voxels = sitk.GetArrayFromImage(image)
-    if len(size) == 4:
-        voxels = np.moveaxis(voxels, 0, -1)
-    return Volume(voxels, grid_of(image, unit, factor), header=Metadata(suffix_of(path), values))
+    voxels: NDArray[Any] = quiet_simpleitk().GetArrayFromImage(image)
+    if image.GetDimension() == 4:
+        return np.moveaxis(voxels, 0, -1)
+    return voxels if voxels.ndim == 4 else voxels[..., None]
 
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:
@@ -114,12 +141,12 @@ def quiet_simpleitk() -> Any:
     return SimpleITK
 
 
-def _dtype(pixel: int) -> Any:
+def _dtype(pixel: int) -> np.dtype[Any]:
     """The NumPy type of a SimpleITK pixel type, of one component where it is a vector."""
     sitk = quiet_simpleitk()
     words = sitk.GetPixelIDValueAsString(pixel)
     bits = re.search(r"(\d+)-bit", words)
     if "complex" in words:
-        return np.complex128
+        return np.dtype(np.complex128)
     kind = "f" if "float" in words else "u" if "unsigned" in words else "i"
     return np.dtype(f"{kind}{int(bits[1]) // 8 if bits else 8}")

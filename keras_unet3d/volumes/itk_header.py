@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes.declared import DEFLATE
 from keras_unet3d.volumes.deflate import write_deflated
 from keras_unet3d.volumes.units import read_unit
 
@@ -30,15 +29,15 @@ _PACKED_DIGITS = 20
 """Room for the one number that is known only after the voxels; blanks in front of it mean nothing."""
 
 
-def read_fields(path: Path) -> dict[str, str]:
-    """The fields of the text header, names in lower case."""
+def read_fields(path: Path) -> tuple[dict[str, str], int | None]:
+    """The fields of the text header, names in lower case, and where it ends; None where it does not."""
     with path.open("rb") as file:
         text = file.read(_LONGEST_HEADER)
     nrrd = text.startswith(b"NRRD")
     end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile[^\n]*\n?", text)
     lines = text[: end.end() if end else None].decode("utf-8", errors="replace").splitlines()
     pairs = (re.match(r"([^:=#]+?)\s*(?:: |=)\s*(.*)" if nrrd else r"(\w+)\s*=\s*(.*)", line) for line in lines)
-    return {pair[1].lower(): pair[2].strip() for pair in pairs if pair}
+    return {pair[1].lower(): pair[2].strip() for pair in pairs if pair}, end.end() if end else None
 
 
 def unit_in(path: Path, fields: dict[str, str]) -> tuple[str, float]:
@@ -52,15 +51,6 @@ def unit_in(path: Path, fields: dict[str, str]) -> tuple[str, float]:
     if len(units) > 1:
         raise InputError(f"{path}: its axes have different units ({text}). Give all three the same unit.")
     return units.pop() if units else ("", 1.0)
-
-
-def packed_voxels(path: Path, fields: dict[str, str]) -> tuple[int | None, int]:
-    """Bytes that hold the voxels, None where unknown, and what one of them unpacks to at most."""
-    if "data file" in fields or "datafile" in fields or fields.get("elementdatafile", "LOCAL") != "LOCAL":
-        return None, 1
-    encoding = fields.get("encoding", "gzip" if fields.get("compresseddata", "").lower() == "true" else "raw")
-    packing = {"raw": 1, "gzip": DEFLATE, "gz": DEFLATE}.get(encoding.lower())
-    return (path.stat().st_size, packing) if packing else (None, 1)
 
 
 def unit_key(path: Path, unit: str) -> dict[str, str]:

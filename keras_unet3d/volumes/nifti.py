@@ -1,21 +1,26 @@
 """NIfTI, through nibabel: sform, qform, their codes, the units and everything else in the header stay as they were."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.declared import DEFLATE, check_declared
 from keras_unet3d.volumes.deflate import write_deflated
+from keras_unet3d.volumes.raw_voxels import RawVoxels, planes_in_order
 from keras_unet3d.volumes.slabs import bytes_of, in_slabs
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Volume
-from keras_unet3d.volumes.voxels import Voxels
+from keras_unet3d.volumes.voxels import Voxels, as_array
 
 NAME = "NIfTI"
 
@@ -27,30 +32,46 @@ _LONGEST_AXIS = 32767
 """A NIfTI-1 header counts voxels in 16 bits; longer axes need NIfTI-2."""
 
 
-def read(path: Path) -> Volume:
-    """Read ``.nii`` or ``.nii.gz``: 3D, or with channels as fourth axis, as fifth (vectors), or as RGB."""
+def opened(path: Path, opening: Opening) -> Volume:
+    """Open ``.nii`` or ``.nii.gz``: 3D, or with channels as fourth axis, as fifth (vectors), or as RGB."""
     import nibabel
 
     image = nibabel.load(path, mmap=False)
     if not isinstance(image, nibabel.Nifti1Image):
         raise InputError(f"{path}: is {type(image).__name__}, no NIfTI volume. Export it as a NIfTI volume.")
     header = image.header
-    shape = tuple(int(size) for size in header.get_data_shape())
-    grid_shape, channels = _sizes(path, shape)
+    shape, channels = _sizes(path, tuple(int(size) for size in header.get_data_shape()))
     packed = path.name.lower().endswith(".gz")
-    stored = path.stat().st_size - (0 if packed else int(image.dataobj.offset))
-    dtype = header.get_data_dtype()
-    check_declared(path, grid_shape, dtype, channels=channels, stored=stored, packing=DEFLATE if packed else 1)
-    grid = _grid(path, header)
-    scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
-    exact = np.float32 if dtype.itemsize < 4 else np.float64
-    voxels: Any = np.asarray(image.dataobj, dtype=exact) if scaled else image.dataobj.get_unscaled()
-    if voxels.dtype.names:
-        voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
-        shape = (*shape, voxels.shape[-1])
-    x, y, z = shape[:3]
-    voxels = voxels.reshape((x, y, z) if len(shape) == 3 else (x, y, z, -1), order="F").swapaxes(0, 2)
-    return Volume(voxels, grid, header=header)
+    first, dtype = int(image.dataobj.offset), header.get_data_dtype()
+    check_declared(
+        path,
+        shape,
+        dtype,
+        channels=channels,
+        stored=path.stat().st_size - (0 if packed else first),
+        packing=DEFLATE if packed else 1,
+        held=opening.whole,
+        floats=opening.whole,
+    )
+    if packed:
+        source = opening.inflated(path, path, math.prod(shape) * channels * dtype.itemsize, skip=first)
+    else:
+        source = opening.file(path)
+    z, y, x = shape
+    colours = len(dtype.names or "1")
+    number = dtype[0] if dtype.names else dtype
+    planes = planes_in_order(0 if packed else first, z, channels, y * x * dtype.itemsize)
+    voxels = RawVoxels(source, planes, (y, x, colours), number, None if dtype.names else _meaning(image.dataobj))
+    return Volume(as_array(voxels), _grid(path, header), header=header)
+
+
+def _meaning(proxy: Any) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """Apply slope and intercept, in float64; they mean nothing for colours."""
+    from nibabel.volumeutils import apply_read_scaling
+
+    if (proxy.slope, proxy.inter) == (1, 0):
+        return None
+    return partial(apply_read_scaling, slope=proxy.slope, inter=proxy.inter)
 
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:

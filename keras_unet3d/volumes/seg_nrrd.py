@@ -19,6 +19,7 @@ from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.declared import check_declared
 from keras_unet3d.volumes.slabs import slabs
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Segment, Volume
 from keras_unet3d.volumes.voxels import Voxels
 
@@ -41,14 +42,14 @@ class _Stored:
     keys: Mapping[str, str]
 
 
-def read(path: Path) -> Volume:
-    """Read the segments' layers as one label map; segments that share a value are numbered from 1 in their order.
+def opened(path: Path, opening: Opening) -> Volume:
+    """Open the segments' layers as one label map; segments that share a value are numbered from 1 in their order.
 
     Raises:
         InputError: where segments overlap.
     """
-    volume = itk.read(path)
-    layers = volume.voxels if volume.voxels.ndim == 4 else volume.voxels[..., None]
+    volume = itk.opened(path, replace(opening, whole=True))
+    layers = volume.voxels[:]
     metadata = volume.header.values
     stored = _segments(path, metadata, layers.shape[-1])
     values = [one.value for one in stored]
@@ -58,7 +59,8 @@ def read(path: Path) -> Volume:
         numbered = list(range(1, len(stored) + 1))
     voxels = _merged(path, layers, stored, numbered)
     segments = {value: one.segment for value, one in zip(numbered, stored, strict=True)}
-    return _whole_reference(path, replace(volume, voxels=voxels, segments=segments))
+    whole = _whole_reference(path, replace(volume, voxels=voxels, segments=segments))
+    return replace(whole, voxels=whole.voxels[..., None])
 
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:

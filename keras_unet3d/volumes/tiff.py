@@ -14,9 +14,11 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.declared import DEFLATE, check_declared
 from keras_unet3d.volumes.slabs import SLAB_BYTES
 from keras_unet3d.volumes.suffixes import suffix_of
+from keras_unet3d.volumes.tiff_data import series_voxels
 from keras_unet3d.volumes.tiff_space import channel_names, imagej_keys, ome_keys, read_space
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Volume
-from keras_unet3d.volumes.voxels import Voxels
+from keras_unet3d.volumes.voxels import Voxels, as_array
 
 NAME = "TIFF"
 
@@ -31,8 +33,8 @@ _LONGEST_IMAGEJ = 2**32 - 2**25
 """Bytes of voxels in one classic TIFF, with room for its tags."""
 
 
-def read(path: Path) -> Volume:
-    """Read the one volume of a TIFF; its axes, channels and spacing come from ImageJ's or OME's metadata."""
+def opened(path: Path, opening: Opening) -> Volume:
+    """Open the one volume of a TIFF; its axes, channels and spacing come from ImageJ's or OME's metadata."""
     import tifffile
 
     with _damage_is_an_error(path), tifffile.TiffFile(path) as tif:
@@ -45,9 +47,21 @@ def read(path: Path) -> Volume:
         order, grid_shape, channels = _order(path, axes, shape, known_depth=known_depth)
         packing = {_NONE: 1, _DEFLATE: DEFLATE, _OLD_DEFLATE: DEFLATE}.get(int(series.keyframe.compression))
         stored = path.stat().st_size if packing and not series.is_multifile else None
-        check_declared(path, grid_shape, series.dtype, channels=channels, stored=stored, packing=packing or 1)
+        check_declared(
+            path,
+            grid_shape,
+            series.dtype,
+            channels=channels,
+            stored=stored,
+            packing=packing or 1,
+            held=opening.whole,
+            floats=opening.whole,
+        )
         try:
-            voxels = series.asarray().reshape(shape).transpose(order)
+            voxels = series_voxels(path, opening, series, order, grid_shape, channels)
+            if voxels is None:
+                check_declared(path, grid_shape, series.dtype, channels=channels, floats=False)
+                voxels = series.asarray().reshape(shape).transpose(order).reshape(*grid_shape, channels)
         except (ValueError, NotImplementedError) as error:
             if "imagecodecs" not in str(error):
                 raise
@@ -56,8 +70,7 @@ def read(path: Path) -> Volume:
                 "Run 'pip install imagecodecs', or save it uncompressed."
             ) from error
         names = channel_names(tif)
-    voxels = voxels.reshape(*grid_shape, channels) if channels > 1 else voxels.reshape(grid_shape)
-    return Volume(voxels, space.grid(grid_shape), channels=names if len(names) == channels else ())
+    return Volume(as_array(voxels), space.grid(grid_shape), channels=names if len(names) == channels else ())
 
 
 def write(path: Path, volume: Volume, *, labels: bool) -> None:

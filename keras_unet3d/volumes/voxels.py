@@ -1,6 +1,6 @@
 """Voxels that are read part by part: an array in memory, or one in a file that is larger than memory."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,3 +30,19 @@ class Voxels(Protocol):
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
         """Read a part."""
+
+
+def held_bytes(voxels: Voxels) -> int:
+    """Memory that voxels take as long as they are there, before any part is read: none, or little, where in a file."""
+    return voxels.nbytes if isinstance(voxels, np.ndarray) else int(getattr(voxels, "held_bytes", 0))
+
+
+def read_together(voxels: Voxels) -> tuple[int, int, int]:
+    """Voxels along z, y and x that are stored together, so that reading one reads all: a row, or a chunk of HDF5."""
+    z, y, x = getattr(voxels, "together", (1, 1, 1))
+    return z, y, x
+
+
+def as_array(voxels: Voxels) -> NDArray[Any]:
+    """Voxels as the voxels of a `Volume`, which most code wants as an array; code that reads parts takes any."""
+    return cast("NDArray[Any]", voxels)
