@@ -53,6 +53,35 @@ class AxisTiling:
         """First voxel of the network's output for tile `i` that is written."""
         return self.write_start(i) - self.read_start(i) - self.geometry.margin // 2
 
+    @property
+    def whole(self) -> Any:
+        """Input voxels of the one tile that would give the whole axis."""
+        if self.geometry.padding == "same":
+            return _up(self.length, self.geometry.multiple)
+        overlap = _overlap(self.geometry)  # what the network returns is a multiple and this
+        shortest = self.geometry.minimum - self.geometry.margin
+        return _larger(_up(self.length - overlap, self.geometry.multiple) + overlap, shortest) + self.geometry.margin
+
+    def counted(self, i: Any, level: int, whole: Any) -> tuple[Any, Any]:
+        """Which features of tile `i` to count, so that all tiles together count each feature of the whole once.
+
+        Args:
+            i: of the tile.
+            level: of the U-Net that the features lie on, 0 for the finest.
+            whole: how many features along the axis the one tile of `self.whole` voxels would have.
+
+        Returns:
+            First and one past the last, among the features of the tile.
+        """
+        scale = 1 << level
+        is_last = (i + 1) // self.count
+        if self.geometry.padding == "valid":
+            step = self.stride // scale
+            return 0 * step, is_last * (whole - i * step) + (1 - is_last) * step
+        start = self.read_start(i)
+        stop = is_last * self.whole + (1 - is_last) * self.write_stop(i)
+        return (self.write_start(i) - start) // scale, (stop - start) // scale
+
 
 def axis_tiling(length: Any, longest: Any, geometry: Geometry) -> AxisTiling:
     """As few tiles as cover an axis, and all as short as that number of tiles allows.

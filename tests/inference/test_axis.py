@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
 from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.work import NetworkSize
 
 geometries = st.builds(Geometry, padding=st.sampled_from(["valid", "same"]), depth=st.integers(1, 4))
 
@@ -74,3 +75,27 @@ def test_what_is_written_has_its_halo_and_lies_in_the_output(geometry, length, l
 def test_an_axis_that_fits_takes_one_tile_of_the_shortest_valid_length(geometry, length):
     tiling = axis_tiling(length, max(geometry.input_length(length), shortest_of_many(geometry)), geometry)
     assert (tiling.count, tiling.tile) == (1, geometry.input_length(length))
+
+
+@settings(max_examples=200)
+@given(geometries, st.integers(1, 400), st.integers(0, 40))
+def test_every_feature_of_the_whole_is_counted_once_and_comes_from_a_tile_that_knows_it(geometry, length, longer):
+    tiling = axis_tiling(length, shortest_of_many(geometry) + longer * geometry.multiple, geometry)
+    assert tiling.whole == geometry.input_length(length)
+    network = NetworkSize(geometry, filters=1, channels=1, classes=2)
+    in_tile, in_whole = (list(network.layers((tile,) * 3)) for tile in (tiling.tile, tiling.whole))
+    for of_tile, of_whole in zip(in_tile, in_whole, strict=True):
+        features, scale = of_whole.written[0], 1 << of_tile.level
+        counted = []
+        for i in range(tiling.count):
+            start, stop = tiling.counted(i, of_tile.level, features)
+            assert 0 <= start < stop <= of_tile.written[0]
+            first = (
+                tiling.read_start(i) - tiling.read_start(0)
+            ) // scale  # where the tile's features lie in the whole's
+            counted += range(first + start, first + stop)
+            if geometry.padding == "same":  # zeros beyond the tile do not reach what is counted
+                read = tiling.read_start(i)
+                assert read == 0 or start * scale >= geometry.halo
+                assert read + tiling.tile == tiling.whole or tiling.tile - stop * scale >= geometry.halo
+        assert counted == list(range(features))

@@ -1,0 +1,155 @@
+"""The arithmetic of work and memory: what a 3D U-Net computes for a tile, and what it holds meanwhile.
+
+Lengths may be integers or arrays of them, so that many tiles can be compared at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_unet3d.network.sizes import CONVOLUTIONS_LOSE, Geometry, skip_crop
+
+Precision = Literal["float32", "bfloat16"]
+BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2}
+
+Lengths = tuple[Any, Any, Any]
+"""Voxels along z, y, x."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution for one tile.
+
+    Attributes:
+        level: of the U-Net, 0 for the finest.
+        read: lengths of its input.
+        written: lengths of its output.
+        inputs: channels it reads.
+        outputs: channels it writes.
+        taps: weights between two channels that one output voxel needs: 27, 8 shared by 8 voxels, or 1.
+        weights: numbers that it holds, biases left out.
+        joined: channels of the skip among its inputs.
+    """
+
+    level: int
+    read: Lengths
+    written: Lengths
+    inputs: int
+    outputs: int
+    taps: int
+    weights: int
+    joined: int = 0
+
+    @property
+    def flop(self) -> Any:
+        """Floating-point operations; a multiplication and an addition are two."""
+        return 2.0 * self.taps * self.inputs * self.outputs * _voxels(self.written)
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What decides how much a network computes and holds.
+
+    Attributes:
+        geometry: padding and depth.
+        filters: channels after the first convolution.
+        channels: of the image.
+        classes: to tell apart.
+    """
+
+    geometry: Geometry
+    filters: int
+    channels: int
+    classes: int
+
+    def layers(self, tile: Lengths) -> Iterator[Layer]:
+        """The convolutions for a tile, in their order (Çiçek et al. 2016, figure 2)."""
+        loses = CONVOLUTIONS_LOSE // 2 if self.geometry.padding == "valid" else 0
+        depth = self.geometry.depth
+        lengths, channels = tile, self.channels
+
+        def convolution(level: int, outputs: int, joined: int = 0) -> Layer:
+            nonlocal lengths, channels
+            read, inputs = lengths, channels
+            lengths, channels = _each(read, lambda length: length - loses), outputs
+            return Layer(level, read, lengths, inputs, outputs, 27, 27 * inputs * outputs, joined)
+
+        for level in range(depth + 1):
+            yield convolution(level, self.filters << level)
+            yield convolution(level, self.filters << (level + 1))
+            if level < depth:
+                lengths = _each(lengths, lambda length: length // 2)
+        for level in reversed(range(depth)):
+            wide = self.filters << (level + 1)
+            read, lengths = lengths, _each(lengths, lambda length: 2 * length)
+            yield Layer(level, read, lengths, channels, channels, 1, 8 * channels**2)
+            channels += wide
+            yield convolution(level, wide, joined=wide)
+            yield convolution(level, wide)
+        yield Layer(0, lengths, lengths, channels, self.classes, 1, channels * self.classes)
+
+    @property
+    def weights(self) -> int:
+        """Numbers that the convolutions hold, biases left out."""
+        smallest = self.geometry.minimum
+        return sum(layer.weights for layer in self.layers((smallest, smallest, smallest)))
+
+    def flop(self, tile: Lengths) -> Any:
+        """Floating-point operations for a tile."""
+        return sum(layer.flop for layer in self.layers(tile))
+
+    def held_whole(self, tile: Lengths) -> Any:
+        """Numbers held at the worst moment where every layer is computed for the whole tile at once."""
+        skips: list[Any] = []
+        worst: Any = 0
+        for layer in self.layers(tile):
+            if layer.joined:
+                skips.pop()  # it is part of what is read now
+            now = _voxels(layer.read) * layer.inputs + _voxels(layer.written) * layer.outputs
+            worst = np.maximum(worst, sum(skips) + now)
+            if layer.level < self.geometry.depth and layer.outputs == 2 * layer.inputs and not layer.joined:
+                skips.append(_voxels(self._skip(layer)) * layer.outputs)
+        return worst
+
+    def held_streamed(self, tile: Lengths, slab: Any) -> tuple[Any, Any]:
+        """Numbers held where the planes of a tile come in slabs: all the time, and by the step that takes most.
+
+        Args:
+            tile: lengths of the tile; that along z has no influence.
+            slab: planes that come at a time, a multiple of the geometry's.
+        """
+        stays: Any = 0
+        worst: Any = 0
+        for layer in self.layers(tile):
+            planes = slab / (1 << layer.level)
+            (_, *read), (_, *written) = layer.read, layer.written
+            area_read, area_written = read[0] * read[1], written[0] * written[1]
+            overlap = 2 if layer.taps > 1 else 0
+            stays = stays + overlap * area_read * layer.inputs
+            read_planes = planes if layer.taps > 1 else planes / (1 if layer.read is layer.written else 2)
+            now = (read_planes + overlap) * area_read * layer.inputs + planes * area_written * layer.outputs
+            if layer.joined:  # both parts are there while they are joined
+                now = np.maximum(now, 2 * planes * area_read * layer.inputs)
+                waiting = skip_crop(layer.level, self.geometry.depth) + planes
+                stays = stays + waiting * area_read * layer.joined
+            worst = np.maximum(worst, now)
+        return stays, worst
+
+    def _skip(self, layer: Layer) -> Lengths:
+        """What is kept of a level's output for the way up."""
+        if self.geometry.padding == "same":
+            return layer.written
+        crop = 2 * skip_crop(layer.level, self.geometry.depth)
+        return _each(layer.written, lambda length: length - crop)
+
+
+def _voxels(lengths: Lengths) -> Any:
+    z, y, x = lengths
+    return 1.0 * z * y * x
+
+
+def _each(lengths: Lengths, change: Any) -> Lengths:
+    z, y, x = lengths
+    return change(z), change(y), change(x)

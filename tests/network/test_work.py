@@ -1,0 +1,46 @@
+"""The arithmetic of work and memory, against the paper's figures, Keras, and the network itself."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.unet import build_unet3d
+from keras_unet3d.network.work import NetworkSize
+
+PAPER = NetworkSize(Geometry(), filters=32, channels=3, classes=3)
+
+
+def test_the_paper_s_tile_takes_half_a_tera_operation():
+    assert PAPER.flop((116, 132, 132)) == pytest.approx(0.5335e12, rel=1e-3)
+    assert PAPER.flop((116, 132, 132)) / (44 * 44 * 28) == pytest.approx(9.84e6, rel=1e-3)
+
+
+def test_weights_are_those_of_the_paper_s_network_without_its_biases():
+    biases = 2339  # 19 069 955 parameters, of which every convolution but the transposed ones has some
+    assert PAPER.weights == 19_069_955 - biases
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_layers_have_the_sizes_of_the_network(padding, depth):
+    geometry = Geometry(padding, depth)
+    tile = (geometry.minimum, geometry.minimum + geometry.multiple, geometry.minimum + 2 * geometry.multiple)
+    model = build_unet3d((*tile, 2), 3, filters=4, depth=depth, padding=padding, normalization=None)
+    convolutions = [
+        each for each in model.layers if isinstance(each, keras.layers.Conv3D | keras.layers.Conv3DTranspose)
+    ]
+    layers = list(NetworkSize(geometry, filters=4, channels=2, classes=3).layers(tile))
+    assert len(layers) == len(convolutions)
+    for layer, convolution in zip(layers, convolutions, strict=True):
+        assert (*layer.read, layer.inputs) == convolution.input.shape[1:]
+        assert (*layer.written, layer.outputs) == convolution.output.shape[1:]
+        assert layer.weights == int(np.prod(convolution.kernel.shape))
+
+
+def test_what_a_stream_holds_does_not_grow_with_its_length_and_grows_with_the_slab():
+    for size in (PAPER, NetworkSize(Geometry("same"), 16, 1, 2)):
+        held = [sum(size.held_streamed((planes, 200, 200), 8)) for planes in (100, 1000)]
+        assert held[0] == held[1]
+        assert sum(size.held_streamed((100, 200, 200), 16)) > held[0]
+        assert sum(size.held_streamed((204, 204, 204), 8)) < size.held_whole((204, 204, 204)) / 5
