@@ -13,6 +13,7 @@ from keras_unet3d.volumes.label_types import label_type
 from keras_unet3d.volumes.slabs import Converted
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.volume import Volume
+from keras_unet3d.volumes.voxels import as_array
 from keras_unet3d.volumes.whole_file import written_whole
 
 _IMAGE_TYPES = ("uint8", "uint16", "int16", "float32")
@@ -62,8 +63,7 @@ def write_labels(path: str | os.PathLike[str], volume: Volume) -> None:
 def _write(path: Path, volume: Volume, dtype: Any, *, labels: bool) -> None:
     kind = format_to_write(path)
     if volume.voxels.dtype != dtype:
-        converted: Any = Converted(volume.voxels, dtype)
-        volume = replace(volume, voxels=converted)
+        volume = replace(volume, voxels=as_array(Converted(volume.voxels, dtype)))
     file, dataset = split_dataset(path)
     with written_whole(file) as beside:
         if dataset and file.exists():
