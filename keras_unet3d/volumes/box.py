@@ -90,7 +90,7 @@ def read_mirrored(voxels: Voxels, box: Box) -> NDArray[Any]:
     ]
     if isinstance(voxels, np.ndarray):
         return voxels[np.ix_(*places)]
-    if box.clipped(voxels.shape) == box:
+    if box.clipped(voxels.shape[:3]) == box:
         return voxels[box.slices]
     result = np.empty((*box.shape, *voxels.shape[3:]), voxels.dtype)
     if not result.size:

@@ -11,7 +11,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.deflate import write_deflated
 from keras_unet3d.volumes.units import read_unit
 
-_LONGEST_HEADER = 1 << 24
+_USUAL_HEADER, _LONGEST_HEADER = 1 << 16, 1 << 24
 _ASCII = {"µm": "um"}
 
 # SimpleITK writes these as keys of the user's; one byte then makes them the format's own.
@@ -31,10 +31,13 @@ _PACKED_DIGITS = 20
 
 def read_fields(path: Path) -> tuple[dict[str, str], int | None]:
     """The fields of the text header, names in lower case, and where it ends; None where it does not."""
-    with path.open("rb") as file:
-        text = file.read(_LONGEST_HEADER)
-    nrrd = text.startswith(b"NRRD")
-    end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile[^\n]*\n?", text)
+    for length in (_USUAL_HEADER, _LONGEST_HEADER):
+        with path.open("rb") as file:
+            text = file.read(length)
+        nrrd = text.startswith(b"NRRD")
+        end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile[^\n]*\n?", text)
+        if end and end.end() < length:
+            break
     lines = text[: end.end() if end else None].decode("utf-8", errors="replace").splitlines()
     pairs = (re.match(r"([^:=#]+?)\s*(?:: |=)\s*(.*)" if nrrd else r"(\w+)\s*=\s*(.*)", line) for line in lines)
     return {pair[1].lower(): pair[2].strip() for pair in pairs if pair}, end.end() if end else None

@@ -14,7 +14,7 @@ from keras_unet3d.volumes.raw_voxels import Bytes, RawVoxels
 from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.voxels import Voxels
 
-_UNPACKED_AT_ONCE = 1 << 25
+_UNPACKED_AT_ONCE = 1 << 24
 """Bytes of pages: enough for every core to unpack some."""
 
 

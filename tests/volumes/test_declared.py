@@ -35,3 +35,13 @@ def test_more_than_memory_is_refused_with_both_amounts():
 def test_an_empty_axis_is_refused(shape):
     with pytest.raises(InputError, match="has no voxels"):
         check_declared(FILE, shape, np.int16)
+
+
+def test_what_stays_in_the_file_takes_no_memory():
+    check_declared(FILE, (20000, 20000, 20000), np.uint8, held=False, floats=False)
+    with pytest.raises(InputError, match=r"takes 7450\.6 GiB"):
+        check_declared(FILE, (20000, 20000, 20000), np.uint8, floats=False)
+    with pytest.raises(InputError, match=r"takes 29802\.3 GiB"):
+        check_declared(FILE, (20000, 20000, 20000), np.uint8, held=False)
+    with pytest.raises(InputError, match="cut off"):
+        check_declared(FILE, (2, 3, 4), np.int16, stored=47, held=False, floats=False)

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes import Grid, Volume, open_image, read_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes.itk_data import stored_voxels
+from keras_unet3d.volumes.voxels import held_bytes
 
 OBLIQUE = ((0.0, -0.6, 0.8), (1.0, 0.0, 0.0), (0.0, 0.8, 0.6))
 GRID = Grid((4, 5, 6), (2.04, 1.76, 1.5), (10.0, -20.0, 1 / 3), OBLIQUE, "mm")
@@ -198,3 +200,75 @@ def test_text_is_no_image(tmp_path, name):
     (tmp_path / name).write_text("hello")
     with pytest.raises(InputError, match=r"a\..*damaged or no"):
         read_image(tmp_path / name)
+
+
+def metaimage(tmp_path, *lines, data):
+    file = tmp_path / "a.mha"
+    head = ["ObjectType = Image", "NDims = 3", "DimSize = 4 3 2", *lines]
+    file.write_bytes("\n".join(head).encode() + b"\n" + data)
+    return file
+
+
+VOXELS = np.arange(24).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "in_file"),
+    [
+        (["BinaryData = True", "BinaryDataByteOrderMSB = True", "ElementType = MET_SHORT"], ">i2", True),
+        (["BinaryData = True", "ElementByteOrderMSB = True", "ElementType = MET_FLOAT"], ">f4", True),
+        (["BinaryData = True", "BinaryDataByteOrderMSB = False", "ElementType = MET_LONG"], "<i4", False),
+        (
+            ["BinaryData = True", "BinaryDataByteOrderMSB = False", "HeaderSize = 0", "ElementType = MET_UCHAR"],
+            "u1",
+            True,
+        ),
+        (["BinaryData = False", "ElementType = MET_SHORT"], None, False),
+    ],
+)
+def test_a_metaimage_by_hand(tmp_path, lines, kind, in_file):
+    data = VOXELS.astype(kind).tobytes() if kind else (" ".join(map(str, range(24))) + "\n").encode()
+    file = metaimage(tmp_path, *lines, "ElementDataFile = LOCAL", data=data)
+    np.testing.assert_array_equal(read_image(file).voxels[..., 0], VOXELS)
+    with open_image(file) as image:
+        np.testing.assert_array_equal(image.voxels[1:, :2][..., 0], VOXELS[1:, :2])
+        assert (held_bytes(image.voxels) == 0) == in_file
+
+
+@pytest.mark.parametrize(
+    ("lines", "data", "in_file"),
+    [
+        (["data file: a.raw"], None, True),
+        (["data file: ./a.raw"], None, True),
+        (["data file: other/a.raw"], None, False),
+        (["data file: LIST", *[f"a{z}.raw" for z in range(2)]], None, False),
+        (["data file: a%d.raw 0 1 1"], None, False),
+        (["byte skip: 5"], b"hello", False),
+        (["line skip: 1"], b"hello\n", False),
+    ],
+)
+def test_unusual_nrrds_are_read_too(tmp_path, lines, data, in_file):
+    voxels = VOXELS.astype("<i2")
+    (tmp_path / "other").mkdir()
+    for name in ("a.raw", "other/a.raw"):
+        (tmp_path / name).write_bytes(voxels.tobytes())
+    for z in range(2):
+        (tmp_path / f"a{z}.raw").write_bytes(voxels[z].tobytes())
+    head = ["NRRD0005", "type: short", "endian: little", "encoding: raw", "dimension: 3", "sizes: 4 3 2", *lines]
+    file = tmp_path / ("a.nhdr" if data is None else "a.nrrd")
+    file.write_bytes("\n".join(head).encode() + b"\n\n" + (b"" if data is None else data + voxels.tobytes()))
+    if data is None:
+        file.write_bytes(file.read_bytes()[:-1])
+    np.testing.assert_array_equal(read_image(file).voxels[..., 0], VOXELS)
+    with open_image(file) as image:
+        np.testing.assert_array_equal(image.voxels[1:, :2][..., 0], VOXELS[1:, :2])
+        assert (held_bytes(image.voxels) == 0) == in_file
+
+
+def test_a_link_to_a_data_file_elsewhere_is_not_followed_here(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "a.raw").write_bytes(VOXELS.astype("<i2").tobytes())
+    (tmp_path / "here" / "a.raw").symlink_to(tmp_path / "a.raw")
+    fields = {"encoding": "raw", "endian": "little", "sizes": "4 3 2", "data file": "a.raw"}
+    for folder, found in ((tmp_path, True), (tmp_path / "here", False)):
+        assert bool(stored_voxels(folder / "a.nhdr", fields, None, (4, 3, 2), 1, 2)) == found

@@ -248,6 +248,12 @@ def test_what_is_in_memory_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "MOST_IN_MEMORY", 0)
     with open_image(path) as volume:
         assert held_bytes(volume.voxels) == 0
+    chunks, _ = hdf5(tmp_path / "a.h5", random((20, 20, 20)), "zyx", chunks=(2, 3, 4), compression="gzip")
+    with open_image(chunks) as volume:  # HDF5's cache of chunks, and one chunk
+        assert held_bytes(volume.voxels) == 2 * 20 * 20 * 20 * 2 + 2 * 3 * 4 * 2
+    several_, _ = several(tmp_path)
+    with open_image(several_) as volume:
+        assert held_bytes(volume.voxels) == 2 * (2 * 5 * 6 * 7 * 4) + 1 * 2 * 2 * 2 * 4
 
 
 def with_holes(path):
