@@ -6,6 +6,9 @@ Moving statistics are moments collected in training; current ones are those of t
 from typing import Any
 
 import keras
+from keras import ops
+
+from keras_unet3d.network.clones import clone
 
 
 def with_current_statistics(model: keras.Model) -> keras.Model:
@@ -18,18 +21,15 @@ def with_current_statistics(model: keras.Model) -> keras.Model:
         model: a functional network of `build_unet3d` or `build_unet2d`.
 
     Returns:
-        A new model. Its variables are copies.
+        A new model for inputs of any size. Its variables are copies.
     """
 
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def change(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.layers.BatchNormalization):
             return keras.layers.GroupNormalization(-1, epsilon=layer.epsilon, name=layer.name)
-        return layer.__class__.from_config(layer.get_config())
+        return layer
 
-    def call(layer: keras.layers.Layer, *inputs: Any, **_mask: Any) -> Any:
-        return layer(*inputs)
-
-    current = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    current = clone(model, change)
     for layer in model.layers:
         weights = layer.get_weights()
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -41,3 +41,14 @@ def with_current_statistics(model: keras.Model) -> keras.Model:
 def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The batch normalisations of a model, in the order in which it applies them."""
     return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def tile_normalizations(model: keras.Model) -> list[keras.layers.GroupNormalization]:
+    """The normalisations by the statistics of what they are given, in the order in which a model applies them."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.GroupNormalization)]
+
+
+def scale_and_shift(layer: keras.layers.Layer, mean: Any, variance: Any) -> tuple[Any, Any]:
+    """The factor and the summand per channel that a normalisation with given moments comes to."""
+    scale = layer.gamma * ops.rsqrt(variance + layer.epsilon)
+    return scale, layer.beta - mean * scale

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import keras
@@ -12,6 +12,7 @@ from keras_unet3d.network.sizes import Geometry, Padding, skip_crop
 from keras_unet3d.volumes.axes import AXES
 
 Normalization = Literal["batch", "group", "instance"] | None
+Initial = Literal["he_normal", "zeros"]
 
 EPSILON = 1e-3
 """Added to variances: the same in every normalisation, so that one network's weights fit another's."""
@@ -29,6 +30,7 @@ def build_unet3d(
     padding: Padding = "valid",
     normalization: Normalization = "batch",
     seed: int | None = None,
+    initial: Initial = "he_normal",
 ) -> keras.Model:
     """Build the 3D U-Net of Çiçek et al. 2016, section 2 and figure 2.
 
@@ -42,7 +44,8 @@ def build_unet3d(
         depth: number of poolings.
         padding: ``"valid"``, unpadded as in the paper, where an axis loses 88 voxels; or ``"same"``, zero-padded.
         normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
-        seed: decides the initial weights (He et al. 2015, normal); None draws others at every call.
+        seed: decides the initial weights; None draws others at every call.
+        initial: how kernels begin: ``"he_normal"`` (He et al. 2015), or ``"zeros"``, at once, where all are replaced.
 
     Input shape:
         ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth)` calls valid.
@@ -62,7 +65,7 @@ def build_unet3d(
         >>> model.output_shape
         (None, 28, 44, 44, 3)
     """
-    return _build(3, input_shape, classes, filters, depth, padding, normalization, seed)
+    return _build(3, input_shape, classes, filters, depth, padding, normalization, _initial_kernels(initial, seed))
 
 
 def build_unet2d(
@@ -98,7 +101,7 @@ def build_unet2d(
     Raises:
         ValueError: as `build_unet3d`.
     """
-    return _build(2, input_shape, classes, filters, depth, padding, normalization, seed)
+    return _build(2, input_shape, classes, filters, depth, padding, normalization, _initial_kernels("he_normal", seed))
 
 
 def _build(
@@ -109,20 +112,16 @@ def _build(
     depth: int,
     padding: Padding,
     normalization: Normalization,
-    seed: int | None,
+    kernels: Iterator[keras.initializers.Initializer],
 ) -> keras.Model:
     axes = AXES[-rank:]
     if len(input_shape) != rank + 1:
         raise ValueError(f"Expected input_shape as ({', '.join(axes)}, channel). Received: {tuple(input_shape)}")
     _check_sizes(axes, input_shape[:-1], Geometry(padding, depth))
     convolution, transposed, pooling, cropping = _LAYERS[rank]
-    seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
-
-    def he_normal() -> keras.initializers.Initializer:
-        return keras.initializers.HeNormal(next(seeds))
 
     def block(x: Any, channels: int, name: str) -> Any:
-        x = convolution(channels, 3, padding=padding, kernel_initializer=he_normal(), name=f"{name}_conv")(x)
+        x = convolution(channels, 3, padding=padding, kernel_initializer=next(kernels), name=f"{name}_conv")(x)
         x = _normalize(x, normalization, channels, name=f"{name}_norm")
         return layers.ReLU(name=f"{name}_relu")(x)
 
@@ -139,7 +138,8 @@ def _build(
 
     for level in reversed(range(depth)):  # the synthesis path
         channels = filters << (level + 1)
-        x = transposed(2 * channels, 2, strides=2, use_bias=False, kernel_initializer=he_normal(), name=f"up{level}")(x)
+        up = transposed(2 * channels, 2, strides=2, use_bias=False, kernel_initializer=next(kernels), name=f"up{level}")
+        x = up(x)
         skip = skips[level]
         if padding == "valid":
             skip = cropping(skip_crop(level, depth), name=f"up{level}_crop")(skip)
@@ -147,7 +147,7 @@ def _build(
         x = block(x, channels, f"up{level}a")
         x = block(x, channels, f"up{level}b")
 
-    logits = convolution(classes, 1, kernel_initializer=he_normal(), name="logits")(x)
+    logits = convolution(classes, 1, kernel_initializer=next(kernels), name="logits")(x)
     return keras.Model(inputs, logits, name=f"unet{rank}d")
 
 
@@ -155,6 +155,12 @@ _LAYERS: dict[int, tuple[Any, Any, Any, Any]] = {
     2: (layers.Conv2D, layers.Conv2DTranspose, layers.MaxPooling2D, layers.Cropping2D),
     3: (layers.Conv3D, layers.Conv3DTranspose, layers.MaxPooling3D, layers.Cropping3D),
 }
+
+
+def _initial_kernels(initial: Initial, seed: int | None) -> Iterator[keras.initializers.Initializer]:
+    """One for each convolution, in their order."""
+    for each in itertools.repeat(None) if seed is None else itertools.count(seed):
+        yield keras.initializers.HeNormal(each) if initial == "he_normal" else keras.initializers.Zeros()
 
 
 def _normalize(x: Any, normalization: Normalization, channels: int, name: str) -> Any:
