@@ -24,7 +24,7 @@ PathLike = str | os.PathLike[str]
 
 
 @contextmanager
-def open_image(path: PathLike | Sequence[PathLike], *, scratch: Path | None = None) -> Iterator[Volume]:
+def open_image(path: PathLike | Sequence[PathLike], *, scratch: PathLike | None = None) -> Iterator[Volume]:
     """Open an image of any size, whose parts are read when they are wanted; several files are the channels of one.
 
     What `read_image` would give, but ``volume.voxels`` are `Voxels`: ``volume.voxels[2:6, :, 10:20]`` is read from the
@@ -44,7 +44,7 @@ def open_image(path: PathLike | Sequence[PathLike], *, scratch: Path | None = No
             has no room for what must be unpacked.
     """
     with ExitStack() as closing:
-        yield opened_image(path, Opening(closing, whole=False, scratch=scratch))
+        yield opened_image(path, Opening(closing, whole=False, scratch=None if scratch is None else Path(scratch)))
 
 
 def opened_image(path: PathLike | Sequence[PathLike], opening: Opening) -> Volume:

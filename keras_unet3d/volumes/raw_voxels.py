@@ -12,6 +12,9 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.voxels import Part
 
+_LONGEST_PASSED_OVER = 1 << 12
+"""Bytes of a row that are sooner read along than passed over by another call."""
+
 
 class Bytes(Protocol):
     """What raw voxels lie in."""
@@ -91,20 +94,26 @@ class RawVoxels:
         self.held_bytes = source.held_bytes
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
-        """Read whole rows, plane by plane, and keep of them what is in the part."""
+        """Read plane by plane: rows in one go, or the parts of rows, where much would be passed over."""
         box = Box.of(part, self.shape)
         voxels = np.empty((*box.shape, self.shape[3]), self.dtype)
         if not voxels.size:
             return voxels
         zs, ys, xs = box.slices
         _, width, channels = self._plane_shape
-        rows = np.empty((box.shape[1], width, channels), self._stored)
-        data = rows.reshape(-1).view(np.uint8).data
-        skipped = ys.start * width * channels * self._stored.itemsize
+        voxel_bytes = channels * self._stored.itemsize
+        piecewise = (width - box.shape[2]) * voxel_bytes > _LONGEST_PASSED_OVER
+        columns = box.shape[2] if piecewise else width
+        plane = np.empty((box.shape[1], columns, channels), self._stored)
+        kept = plane if piecewise else plane[:, xs]
+        data = plane.reshape(-1).view(np.uint8).data
+        length = columns * voxel_bytes if piecewise else len(data)
+        skipped = (ys.start * width + (xs.start if piecewise else 0)) * voxel_bytes
         for z, planes in enumerate(self._planes[zs]):
-            for number, first in enumerate(planes):
-                self._source.read_into(int(first) + skipped, data)
-                voxels[z, :, :, number * channels : (number + 1) * channels] = self._meaning(rows[:, xs])
+            for number, first in enumerate(planes.tolist()):
+                for row, start in enumerate(range(0, len(data), length)):
+                    self._source.read_into(first + skipped + row * width * voxel_bytes, data[start : start + length])
+                voxels[z, :, :, number * channels : (number + 1) * channels] = self._meaning(kept)
         return voxels
 
 

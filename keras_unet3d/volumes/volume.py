@@ -130,7 +130,8 @@ class Volume:
     """An image or a label map on its grid.
 
     Attributes:
-        voxels: float32 ``(z, y, x, channel)`` for an image, integers ``(z, y, x)`` for labels.
+        voxels: float32 ``(z, y, x, channel)`` for an image, integers ``(z, y, x)`` for labels. An array; or `Voxels` in
+            a file, of which parts are read, where `open_image` gave the volume.
         grid: where the voxels lie in space.
         channels: a name per channel, empty where the file has none.
         segments: label value → name and colour, empty where the file has none.

@@ -3,9 +3,11 @@
 import gc
 import gzip
 import io
+import math
 import os
 import shutil
 import threading
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +27,16 @@ from keras_unet3d.volumes import (
     Volume,
     open_image,
     opening,
+    raw_voxels,
     read_image,
     tiff_data,
     unpacking,
     write_image,
     write_labels,
 )
-from keras_unet3d.volumes.blocks import blocks
+from keras_unet3d.volumes.blocks import BLOCK_BYTES, blocks
+from keras_unet3d.volumes.box import read_mirrored
+from keras_unet3d.volumes.intensity import volume_intensity
 from keras_unet3d.volumes.voxels import Voxels, held_bytes
 
 SHAPE = (5, 6, 7)
@@ -197,6 +202,7 @@ def case(request, tmp_path_factory, monkeypatch):
     path, expected = FILES[kind](folder)
     monkeypatch.setattr(unpacking, "MOST_IN_MEMORY", 0 if unpack == "to disk" else 1 << 20)
     monkeypatch.setattr(opening, "blocks", partial(blocks, limit=200))
+    monkeypatch.setattr(raw_voxels, "_LONGEST_PASSED_OVER", 6)
     with open_image(path, scratch=scratch) as volume:
         yield path, volume, expected.reshape(*expected.shape[:3], -1).astype(np.float32)
     assert not list(scratch.iterdir())
@@ -294,21 +300,33 @@ def test_what_an_error_says_is_what_reading_says(tmp_path):
         assert str(first.value) == str(second.value)
 
 
-def test_a_volume_larger_than_memory_is_opened_but_not_read(tmp_path):
-    size = (1 << 13, 1 << 14, 1 << 14)  # 2 TB, of which the disk has nothing
-    header = nibabel.Nifti1Header()
-    header.set_data_dtype(np.uint8)
-    header.set_data_shape(size[::-1])
-    header["vox_offset"], header["magic"] = 352, b"n+1"
-    with (tmp_path / "a.nii").open("wb") as file:
-        file.write(header.binaryblock + bytes(4))
-        file.truncate(352 + size[0] * size[1] * size[2])
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("raw", shape=size, dtype="u1", chunks=(64, 64, 64))
+@pytest.fixture
+def empty_files(tmp_path):
+    """Write NIfTI and HDF5 of uint8 zeros, of any size, that take no place on the disk."""
+
+    def write(*size):
+        folder = tmp_path / "x".join(map(str, size))
+        folder.mkdir()
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype(np.uint8)
+        header.set_data_shape(size[::-1])
+        header["vox_offset"], header["magic"] = 352, b"n+1"
+        with (folder / "a.nii").open("wb") as file:
+            file.write(header.binaryblock + bytes(4))
+            file.truncate(352 + math.prod(size))
+        with h5py.File(folder / "a.h5", "w") as file:
+            file.create_dataset("raw", shape=size, dtype="u1", chunks=(min(size[0], 64), 64, 64))
+        return folder
+
+    return write
+
+
+def test_a_volume_larger_than_memory_is_opened_but_not_read(empty_files):
+    folder = empty_files(1 << 13, 1 << 14, 1 << 14)  # 2 TB
     for name in ("a.nii", "a.h5"):
         with pytest.raises(InputError, match="GiB of memory are free"):
-            read_image(tmp_path / name)
-        with open_image(tmp_path / name) as volume:
+            read_image(folder / name)
+        with open_image(folder / name) as volume:
             assert not volume.voxels[5000:5002, 9000:9003, 16000:].any()
 
 
@@ -440,3 +458,42 @@ def test_files_are_closed_at_the_end(tmp_path):
     gc.collect()
     with pytest.raises(InputError):
         volume.voxels[:1]
+
+
+def traced_peak(work):
+    """Bytes of Python's and NumPy's memory at the worst moment."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("place", [(5000, 3000, 2000), (-44, 16300, -44)])
+@pytest.mark.parametrize("name", ["a.nii", "a.h5"])
+def test_memory_is_that_of_the_part(empty_files, name, place):
+    part = Box.at(place, (340, 132, 132))
+    with open_image(empty_files(1 << 13, 1 << 14, 1 << 14) / name) as volume:
+        assert traced_peak(lambda: read_mirrored(volume.voxels, part)) < 340 * 132 * 132 * 4 + 4 * BLOCK_BYTES
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.h5"])
+def test_memory_of_going_through_a_volume_does_not_grow_with_it(empty_files, name):
+    for depth in (1 << 5, 1 << 7):  # 32 and 128 MB, and four times that as float32
+        with open_image(empty_files(depth, 1 << 10, 1 << 10) / name) as volume:
+            assert traced_peak(lambda volume=volume: volume_intensity(volume.voxels)) < 4 * BLOCK_BYTES
+
+
+def test_memory_of_unpacking_does_not_grow_with_the_volume(tmp_path, monkeypatch, empty_files):
+    monkeypatch.setattr(unpacking, "MOST_IN_MEMORY", 0)
+    for depth in (1 << 4, 1 << 6):
+        folder = empty_files(depth, 1 << 10, 1 << 10)
+        with (folder / "a.nii").open("rb") as source, gzip.open(folder / "a.nii.gz", "wb", compresslevel=1) as packed:
+            shutil.copyfileobj(source, packed)
+
+        def unpack(folder=folder):
+            with open_image(folder / "a.nii.gz", scratch=tmp_path):
+                pass
+
+        assert traced_peak(unpack) < 4 * BLOCK_BYTES
