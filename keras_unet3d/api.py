@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import time
-import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from keras_unet3d.annotation import (
-    UNLABELED,
     AnnotatedDataset,
     Dataset,
     LabelScheme,
@@ -31,8 +31,10 @@ from keras_unet3d.annotation import (
 from keras_unet3d.errors import InputError
 from keras_unet3d.metrics import Overlap, Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes, read_description
-from keras_unet3d.volumes import Volume, read_image, read_labels, write_image, write_labels, written_whole
+from keras_unet3d.volumes import Volume, open_image, read_image, read_labels, write_image, write_labels, written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
+from keras_unet3d.volumes.suffixes import split_dataset
+from keras_unet3d.volumes.voxels import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,8 +42,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from keras_unet3d.inference import TilePlan
-    from keras_unet3d.serving.saved_model import SavedModelPredictor
+    from keras_unet3d.inference.job import SegmentationJob, SegmentOptions, Statistics
+    from keras_unet3d.inference.planning import Plan
+    from keras_unet3d.inference.postprocessing import ClassChange
+    from keras_unet3d.inference.unfinished import Unfinished
+    from keras_unet3d.network.work import Precision
+    from keras_unet3d.serving.saved_model import LoadedModel
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.plan import Decision
     from keras_unet3d.training.runs import Run
@@ -49,6 +55,8 @@ if TYPE_CHECKING:
 
 PathLike = str | Path
 DEFAULT_MODEL = "models/unet3d"
+Models = Any
+"""A model's folder, a loaded model, or several of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +251,7 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, listener: Listener,
     return FitResult(version, run.folder, scores, trained.state.step, trained.state.seconds / 60)
 
 
-def load_model(path: PathLike = DEFAULT_MODEL) -> SavedModelPredictor:
+def load_model(path: PathLike = DEFAULT_MODEL) -> LoadedModel:
     """Load an exported model, the newest version unless one is named.
 
     Raises:
@@ -259,79 +267,223 @@ class Segmentation:
     """A dense segmentation.
 
     Attributes:
-        labels: the annotator's values ``(z, y, x)`` on the image's grid, with the names and colours of the classes.
-        probabilities: float32 ``(z, y, x, class)``, if they were asked for.
-        plan: the tiles that were computed.
+        output: the file that was written, None where nothing was.
+        held: the labels where nothing was written; see `labels`.
+        shares: the part of the volume that each class takes, by its name.
+        probabilities: float32 ``(z, y, x, class)``, if they were to be returned.
+        plan: the tiles that were computed, and what they were expected to take.
+        precision: of the features.
+        statistics: that the networks normalised by: ``"moving"``, frozen ones; ``"volume"``, or ``"current"``.
+        changes: what post-processing did.
         warnings: what the user should know about the result.
     """
 
-    labels: Volume
+    output: Path | None
+    held: Volume | None
+    shares: dict[str, float]
     probabilities: Volume | None
-    plan: TilePlan
+    plan: Plan
+    precision: Precision
+    statistics: Statistics
+    changes: tuple[ClassChange, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def labels(self) -> Volume:
+        """The annotator's values ``(z, y, x)`` on the image's grid, with the names and colours of the classes."""
+        if self.held is not None:
+            return self.held
+        if self.output is None:
+            raise ValueError("Nothing was written, and nothing was kept.")
+        return read_labels(self.output)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationPlan:
+    """What `segment` would do.
+
+    Attributes:
+        plan: the tiles, their work and memory.
+        precision: of the features.
+        statistics: that the networks would normalise by.
+        seconds: that the network would take, from how long it takes for a small tile.
+        warnings: what the user should know.
+    """
+
+    plan: Plan
+    precision: Precision
+    statistics: Statistics
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def plan_segmentation(
+    image: PathLike | Sequence[PathLike] | Volume,
+    *,
+    model: Models = DEFAULT_MODEL,
+    options: SegmentOptions | None = None,
+) -> SegmentationPlan:
+    """Say what `segment` would do, without doing it.
+
+    Raises:
+        InputError: if image and model do not fit each other, or the memory does not suffice.
+    """
+    with ExitStack() as opened:
+        job, told = _segmentation_job(image, model, options, opened, None)
+        return SegmentationPlan(job.plan, job.precision, job.statistics, job.seconds, (*told, *job.warnings))
 
 
 def segment(
     image: PathLike | Sequence[PathLike] | Volume,
     output: PathLike | None = None,
     *,
-    model: PathLike | SavedModelPredictor = DEFAULT_MODEL,
+    model: Models = DEFAULT_MODEL,
     keep: PathLike | None = None,
     meaning: Meaning | None = None,
-    probabilities: PathLike | Literal[True] | None = None,
-    on_plan: Callable[[TilePlan], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    options: SegmentOptions | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Segmentation:
     """Give every voxel of an image a label.
+
+    The image is read part by part, and what is written is written part by part: memory is that of the plan, whatever
+    the size of the volume. Without `output` the labels are kept in memory.
 
     Args:
         image: a file, several files (one per channel), or a volume in memory.
         output: where the label map is written; its suffix is its format. None writes nothing.
-        model: a folder, with or without the version, or a loaded model.
+        model: a folder, with or without the version, or a loaded model; several are averaged.
         keep: an annotation of this image; what it says stays as annotated.
         meaning: how to read unpainted voxels of `keep`, where model and file do not say.
-        probabilities: where class probabilities are written, as channels; True only returns them.
-        on_plan: told the tiles before the work starts.
-        progress: told the voxels done and all voxels, after every tile.
+        options: what else is asked for; see `keras_unet3d.inference.job.SegmentOptions`.
+        on_plan: told the plan before the work starts.
+        progress: told the share of the work that is done.
 
     Returns:
-        The labels on the image's grid.
+        The labels on the image's grid, and what was done.
 
     Raises:
-        InputError: if image, annotation and model do not fit each other.
+        InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
         WorkError: if the result cannot be written.
     """
-    import numpy as np
+    from keras_unet3d.inference.job import SegmentOptions
+    from keras_unet3d.inference.unfinished import Unfinished
 
-    from keras_unet3d.inference import max_tile_voxels, plan_tiles, segment_voxels
+    options = options or SegmentOptions()
+    probabilities, uncertainty = options.probabilities, options.uncertainty
+    if output is None and (options.resume or uncertainty or isinstance(probabilities, str | Path)):
+        raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
+    models = _described(model)
+    scheme = models[0][1].scheme
+    kept = None
+    if keep is not None:
+        image, kept = _kept(image, keep, scheme, meaning)
+    with ExitStack() as opened:
+        unfinished = None
+        if output is not None:
+            facts = _facts(image, models, options, keep)
+            unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
+        job, told = _segmentation_job(image, model, options, opened, unfinished)
+        volume = job.volume
+        if on_plan is not None:
+            on_plan(job.plan)
+        segmented = job.run(kept, progress or (lambda _: None))
+        labels = replace(volume, voxels=as_array(segmented.labels), segments=scheme.segments, channels=())
+        chances = None
+        if segmented.probabilities is not None:
+            chances = replace(volume, voxels=as_array(segmented.probabilities), channels=scheme.names)
+        if chances is not None and isinstance(probabilities, str | Path):
+            write_image(probabilities, chances)
+        if segmented.uncertainty is not None and uncertainty is not None:
+            write_image(uncertainty, replace(volume, voxels=as_array(segmented.uncertainty), channels=("uncertainty",)))
+        if output is not None:
+            write_labels(output, labels)
+        returned = chances if probabilities is True and chances is not None else None
+        return Segmentation(
+            output=Path(output) if output is not None else None,
+            held=replace(labels, voxels=labels.voxels[:, :, :]) if output is None else None,
+            shares={
+                name: int(count) / prod(volume.grid.shape)
+                for name, count in zip(scheme.names, segmented.counts, strict=True)
+            },
+            probabilities=returned and replace(returned, voxels=returned.voxels[:, :, :]),
+            plan=job.plan,
+            precision=job.precision,
+            statistics=job.statistics,
+            changes=segmented.changes,
+            warnings=(*told, *job.warnings),
+        )
 
-    description = read_description(model) if isinstance(model, str | Path) else model.description
-    scheme = description.scheme
-    if keep is None:
-        volume, kept = image if isinstance(image, Volume) else read_image(image), None
-    else:
-        volume, kept = _kept(image, keep, scheme, meaning)
-    told = _check_fits(volume, description)
 
-    predictor = load_model(model) if isinstance(model, str | Path) else model
-    plan = plan_tiles(volume.grid.shape, predictor.geometry, max_tile_voxels(description.filters))
-    if on_plan is not None:
-        on_plan(plan)
-    chances = np.empty((*volume.grid.shape, predictor.classes), np.float32) if probabilities else None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        classes = segment_voxels(volume.voxels, predictor, plan, progress=progress, probabilities=chances)
-    told += [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-    if kept is not None:
-        classes = np.where(kept == UNLABELED, classes, kept)
+def _segmentation_job(
+    image: Any, model: Models, options: SegmentOptions | None, opened: ExitStack, unfinished: Unfinished | None
+) -> tuple[SegmentationJob, list[str]]:
+    """Open the image, load the models, and plan; with what the user should know."""
+    from keras_unet3d.inference.job import Member, SegmentationJob, SegmentOptions
 
-    labels = volume.with_voxels(scheme.label_values(classes), scheme.segments)
-    chances_volume = None if chances is None else replace(volume.with_voxels(chances), channels=scheme.names)
-    if chances_volume is not None and isinstance(probabilities, str | Path):
-        write_image(probabilities, chances_volume)
-    if output is not None:
-        write_labels(output, labels)
-    return Segmentation(labels, chances_volume, plan, tuple(told))
+    models = _described(model)
+    if not isinstance(image, Volume):
+        image = opened.enter_context(open_image(image, scratch=unfinished.folder if unfinished else None))
+    told = [sentence for _, description in models for sentence in _check_fits(image, description)]
+    members = []
+    for source, description in models:
+        loaded = load_model(source) if isinstance(source, str | Path) else source
+        members.append(
+            Member(
+                str(loaded.path),
+                loaded.network,
+                loaded.size,
+                description.bfloat16_agrees,
+                description.mirrored_axes,
+            )
+        )
+    job = SegmentationJob(image, members, options or SegmentOptions(), models[0][1].scheme, unfinished)
+    return job, list(dict.fromkeys(told))
+
+
+def _described(model: Models) -> list[tuple[PathLike | LoadedModel, ModelDescription]]:
+    """Models with their descriptions, checked to be of the same classes, channels and geometry."""
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    if not models:
+        raise InputError("Expected at least one model. Received: none")
+    described = [
+        (each, read_description(each) if isinstance(each, str | Path) else each.description) for each in models
+    ]
+    (name, first), *others = described
+    for other_name, other in others:
+        for what in ("classes", "channels", "geometry"):
+            if getattr(other, what) != getattr(first, what):
+                raise InputError(
+                    f"{_name_of(other_name)}: its {what} differ from those of {_name_of(name)}. Only models of the "
+                    f"same classes, channels and tile geometry can be averaged."
+                )
+    return described
+
+
+def _name_of(model: PathLike | LoadedModel) -> str:
+    return str(model if isinstance(model, str | Path) else model.path)
+
+
+def _facts(
+    image: Any, models: Sequence[tuple[Any, ModelDescription]], options: SegmentOptions, keep: Any
+) -> dict[str, Any]:
+    """What decides a segmentation: a killed one is only gone on with if all of it is the same."""
+    files = [] if isinstance(image, Volume) else [image] if isinstance(image, str | Path) else list(image)
+    return {
+        "image": [_file_facts(file) for file in files],
+        "model": [[_name_of(model), description.created.isoformat()] for model, description in models],
+        "annotation": _file_facts(keep) if keep is not None else None,
+        "precision": options.precision,
+        "statistics": options.statistics,
+        "--tta": options.mirrored,
+        "probabilities": bool(options.probabilities),
+        "uncertainty": bool(options.uncertainty),
+    }
+
+
+def _file_facts(path: PathLike) -> list[Any]:
+    file, _ = split_dataset(path)
+    return [str(Path(path).resolve()), *((file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else ())]
 
 
 def evaluate(

@@ -1,18 +1,20 @@
-"""Inference: tile plans, and tiled prediction with any predictor."""
+"""Inference: tile plans under a memory budget, and tiled prediction with any predictor."""
 
-from keras_unet3d.inference.keras_predictor import KerasPredictor
-from keras_unet3d.inference.memory import max_tile_voxels
-from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.planning import Demand, Plan, make_plan
+from keras_unet3d.inference.predictor import Predictor, TileStream
 from keras_unet3d.inference.segmentation import segment_voxels
-from keras_unet3d.inference.tiles import Tile, TilePlan, one_tile, plan_tiles
+from keras_unet3d.inference.tiles import Tile, TilePlan, one_tile
 
 __all__ = [
-    "KerasPredictor",
+    "Demand",
+    "NetworkPredictor",
+    "Plan",
     "Predictor",
     "Tile",
     "TilePlan",
-    "max_tile_voxels",
+    "TileStream",
+    "make_plan",
     "one_tile",
-    "plan_tiles",
     "segment_voxels",
 ]

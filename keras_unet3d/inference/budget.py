@@ -50,9 +50,14 @@ def shown(amount: float, *, rounded_up: bool = False) -> str:
 
 def default_budget() -> int:
     """The budget where nobody names one, in bytes: what this process holds, and `SHARE` of what is free."""
+    return int(held_memory() + SHARE * free_memory())
+
+
+def held_memory() -> int:
+    """Bytes that this process holds now, in memory."""
     import psutil
 
-    return int(psutil.Process().memory_info().rss + SHARE * free_memory())
+    return int(psutil.Process().memory_info().rss)
 
 
 def free_memory(cgroups: Path = _CGROUPS, process: Path = _PROCESS) -> int:

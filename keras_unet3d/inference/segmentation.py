@@ -1,39 +1,47 @@
 """From a raw volume to a class for every voxel, tile by tile."""
 
+import queue
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import prod
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.results import HeldVoxels, Results, class_dtype
+from keras_unet3d.inference.slabs import read_ahead
 from keras_unet3d.inference.tiles import TilePlan
 from keras_unet3d.volumes.axes import named
-from keras_unet3d.volumes.box import read_mirrored
+from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.voxels import Voxels
 
 Progress = Callable[[int, int], None]
 """Called with the voxels written so far and those of the whole volume."""
 
 
 def segment_voxels(
-    image: NDArray[Any],
+    image: Voxels,
     predictor: Predictor,
     plan: TilePlan,
     *,
     progress: Progress | None = None,
     probabilities: NDArray[np.float32] | None = None,
 ) -> NDArray[Any]:
-    """Give every voxel of a volume its most probable class.
+    """Give every voxel of a volume its most probable class, in memory.
 
     The volume is read as if mirrored about its border voxels, and the result does not depend on where the tiles lie
-    (with statistics that do not depend on the tile). Only one tile of probabilities is held at a time.
+    (with statistics that do not depend on the tile).
 
     Args:
         image: raw ``(z, y, x, channel)``, any number type, any spatial size.
         predictor: gives class probabilities for raw tiles.
         plan: for this volume and the predictor's geometry.
-        progress: told after every tile.
+        progress: told after every slab.
         probabilities: an array ``(z, y, x, class)`` to write them into, if they are wanted.
 
     Returns:
@@ -45,26 +53,117 @@ def segment_voxels(
     Warns:
         UserWarning: if the predictor's statistics are those of a tile and the plan has several.
     """
-    if plan.volume != image.shape[:3] or plan.geometry != predictor.geometry:
-        raise ValueError(
-            f"Expected a plan for {named(image.shape[:3])} and {predictor.geometry}. "
-            f"Received: {named(plan.volume)}, {plan.geometry}"
-        )
     if predictor.tile_dependent and len(plan) > 1:
         warnings.warn(tiles_matter(plan), stacklevel=2)
-    intensity = predictor.intensity(image)[None]
-    classes = np.empty(image.shape[:3], dtype=np.uint8 if predictor.classes <= 256 else np.uint16)
+    classes = np.empty(image.shape[:3], dtype=class_dtype(predictor.classes))
+    results = Results(HeldVoxels(classes), None if probabilities is None else HeldVoxels(probabilities))
     written = 0
-    for tile in plan:
-        raw = read_mirrored(image, tile.read)[None].astype(np.float32, copy=False)
-        kept = predictor.probabilities(raw, intensity)[0][tile.crop.slices]
-        classes[tile.write.slices] = kept.argmax(axis=-1)
-        if probabilities is not None:
-            probabilities[tile.write.slices] = kept
+
+    def wrote(_: int, box: Box) -> None:
+        nonlocal written
+        written += prod(box.shape)
         if progress is not None:
-            written += classes[tile.write.slices].size
             progress(written, classes.size)
+
+    TileWork(image, plan, predictor.intensity(image), results, wrote).run([predictor])
     return classes
+
+
+@dataclass(eq=False)
+class TileWork:
+    """The tiles of a volume, computed by any number of predictors at once.
+
+    Reading, computing and writing overlap: while a predictor computes one slab, the next is read, and the last is
+    reduced to labels and written.
+
+    Attributes:
+        image: raw ``(z, y, x, channel)``.
+        plan: for this volume.
+        intensity: offset and scale ``(channel, 2)`` of the volume.
+        results: where to.
+        wrote: told each box that was written, with the number of its tile; from one thread at a time.
+        written: planes of each tile that are written already, by its number.
+    """
+
+    image: Voxels
+    plan: TilePlan
+    intensity: NDArray[np.float32]
+    results: Results
+    wrote: Callable[[int, Box], None]
+    written: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.plan.volume != self.image.shape[:3]:
+            raise ValueError(
+                f"Expected a plan for {named(self.image.shape[:3])}. Received: one for {named(self.plan.volume)}"
+            )
+        self._lock, self._stop = Lock(), Event()
+        self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def run(self, predictors: Sequence[Predictor]) -> None:
+        """Compute every tile.
+
+        Args:
+            predictors: of the same weights, one for each device.
+
+        Raises:
+            ValueError: if the plan is for another geometry than theirs.
+        """
+        for predictor in predictors:
+            if predictor.geometry != self.plan.geometry:
+                raise ValueError(f"Expected a plan for {predictor.geometry}. Received: one for {self.plan.geometry}")
+        for number in range(len(self.plan)):
+            if self.written.get(number, 0) < self.plan[number].write.shape[0]:
+                self._waiting.put(number)
+        if len(predictors) == 1:
+            self._work(predictors[0])
+            return
+        with ThreadPoolExecutor(len(predictors), thread_name_prefix="device") as devices:
+            for future in [devices.submit(self._work, predictor) for predictor in predictors]:
+                future.result()
+
+    def _work(self, predictor: Predictor) -> None:
+        """Take tiles until none is left, or another predictor failed."""
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+                while not self._stop.is_set():
+                    try:
+                        number = self._waiting.get_nowait()
+                    except queue.Empty:
+                        return
+                    self._compute(number, predictor, writer)
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _compute(self, number: int, predictor: Predictor, writer: ThreadPoolExecutor) -> None:
+        tile = self.plan[number].after(self.written.get(number, 0), self.plan.geometry)
+        (first, top, left), (end, bottom, right) = tile.crop.start, tile.crop.stop
+        stream = predictor.start(self.intensity)
+        passed = 0
+        writing: Future[None] | None = None
+        for planes, last in read_ahead(self.image, tile, self.plan.slab):
+            if self._stop.is_set():
+                return
+            probabilities = stream.push(planes, last=last)
+            if probabilities is None:
+                continue
+            start, stop = max(passed, first), min(passed + len(probabilities), end)
+            if start < stop:
+                kept = probabilities[start - passed : stop - passed, top:bottom, left:right]
+                z = tile.write.start[0] - first
+                box = Box((start + z, *tile.write.start[1:]), (stop + z, *tile.write.stop[1:]))
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(self._write, number, box, kept)
+            passed += len(probabilities)
+        if writing is not None:
+            writing.result()
+
+    def _write(self, number: int, box: Box, probabilities: NDArray[np.float32]) -> None:
+        self.results.write(box, probabilities)
+        with self._lock:
+            self.wrote(number, box)
 
 
 def tiles_matter(plan: TilePlan) -> str:
@@ -72,5 +171,5 @@ def tiles_matter(plan: TilePlan) -> str:
     return (
         f"This model normalises by the statistics of each tile, and the volume takes {len(plan)} of them "
         f"({named(plan.counts)}): the labels depend on where the tiles lie, and seams are possible. None arise with "
-        f"memory for the volume in one tile, or with a model of moving statistics."
+        f"statistics of the whole volume (--statistics volume), or with memory for the volume in one tile."
     )

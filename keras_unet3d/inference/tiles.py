@@ -1,8 +1,7 @@
-"""Which tiles cover a volume: the least work under a limit on the size of a tile."""
+"""Which tiles cover a volume, and what each of them reads and writes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -27,6 +26,27 @@ class Tile:
     write: Box
     crop: Box
 
+    def after(self, planes: int, geometry: Geometry) -> "Tile":
+        """What is left of this tile when its first planes are written already: a tile that begins later along z.
+
+        Args:
+            planes: that are written; those beyond the last multiple of the geometry's are done again.
+            geometry: of the network.
+        """
+        written = planes // geometry.multiple * geometry.multiple
+        lead = 0 if geometry.padding == "valid" else geometry.halo
+        skipped = min(max(self.crop.start[0] + written - lead, 0), self.read.shape[0] - geometry.minimum)
+        skipped = skipped // geometry.multiple * geometry.multiple
+        later = (self.write.start[0] + written, *self.write.start[1:])
+        return Tile(
+            Box((self.read.start[0] + skipped, *self.read.start[1:]), self.read.stop),
+            Box(later, self.write.stop),
+            Box.at(
+                (self.crop.start[0] + written - skipped, *self.crop.start[1:]),
+                (self.crop.shape[0] - written, *self.crop.shape[1:]),
+            ),
+        )
+
 
 @dataclass(frozen=True)
 class TilePlan:
@@ -34,11 +54,12 @@ class TilePlan:
 
     Attributes:
         axes: how the tiles follow one another along z, y and x.
-        max_tile_voxels: input voxels that a tile should not exceed.
+        slab: planes of a tile that are read and computed at a time, a multiple of the geometry's; None where a tile is
+            computed as a whole.
     """
 
     axes: tuple[AxisTiling, AxisTiling, AxisTiling]
-    max_tile_voxels: int
+    slab: int | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -65,79 +86,45 @@ class TilePlan:
         """Tiles along z, y, x."""
         return _triple([axis.count for axis in self.axes])
 
-    @property
-    def work(self) -> float:
-        """Input voxels of all tiles, against those of the whole volume in one tile: 1 where nothing is done twice."""
-        whole = prod(_one_tile(axis.length, axis.geometry).tile for axis in self.axes)
-        return float(len(self) * prod(self.tile) / whole)
-
-    @property
-    def exceeds_limit(self) -> bool:
-        """Whether even the smallest tile has more than `max_tile_voxels`."""
-        return prod(self.tile) > self.max_tile_voxels
-
     def __len__(self) -> int:
         return prod(self.counts)
 
+    def __getitem__(self, number: int) -> Tile:
+        """The tile of a number, 0 for the first."""
+        index = np.unravel_index(number, self.counts)
+        steps = [(axis, int(i)) for axis, i in zip(self.axes, index, strict=True)]
+        write = Box(
+            _triple([axis.write_start(i) for axis, i in steps]), _triple([axis.write_stop(i) for axis, i in steps])
+        )
+        read = Box.at([axis.read_start(i) for axis, i in steps], self.tile)
+        return Tile(read, write, Box.at([axis.crop_start(i) for axis, i in steps], write.shape))
+
     def __iter__(self) -> Iterator[Tile]:
-        for index in product(*(range(count) for count in self.counts)):
-            steps = list(zip(self.axes, index, strict=True))
-            write = Box(
-                _triple([axis.write_start(i) for axis, i in steps]), _triple([axis.write_stop(i) for axis, i in steps])
-            )
-            read = Box.at([axis.read_start(i) for axis, i in steps], self.tile)
-            yield Tile(read, write, Box.at([axis.crop_start(i) for axis, i in steps], write.shape))
+        return (self[number] for number in range(len(self)))
 
     def __str__(self) -> str:
+        slabs = f", {self.slab} planes at a time" if self.slab else ""
         if len(self) == 1:
-            text = f"1 tile of {named(self.tile)} for a volume of {named(self.volume)}"
-        else:
-            text = (
-                f"{len(self)} tiles ({named(self.counts)}) of {named(self.tile)}, every {named(self.stride)}, for a "
-                f"volume of {named(self.volume)}: {self.work:.2f} times the voxels of a single tile"
-            )
-        if self.exceeds_limit:
-            text += (
-                f"; a tile has {prod(self.tile)} voxels, more than the {self.max_tile_voxels} it should have: the "
-                f"network takes no smaller one"
-            )
-        return text
-
-
-def plan_tiles(shape: Sequence[int], geometry: Geometry, max_tile_voxels: int) -> TilePlan:
-    """Choose the tiles that give the network the least input, and none larger than allowed.
-
-    One tile where the volume fits. Where even the smallest tile is too large it is used all the same, and the plan
-    says so (`TilePlan.exceeds_limit`).
-
-    Args:
-        shape: voxels of the volume along z, y, x; more axes are ignored.
-        geometry: of the network.
-        max_tile_voxels: input voxels that a tile may have; see `memory.max_tile_voxels`.
-    """
-    candidates = [_candidates(int(length), geometry) for length in shape[:3]]
-    tiles = [np.array([axis.tile for axis in axes], dtype=np.int64) for axes in candidates]
-    counts = [np.array([axis.count for axis in axes], dtype=np.int64) for axes in candidates]
-    size = np.multiply.outer(np.multiply.outer(*tiles[:2]), tiles[2])
-    number = np.multiply.outer(np.multiply.outer(*counts[:2]), counts[2])
-    allowed = size <= max(max_tile_voxels, size.min())
-    order = np.lexsort((number.ravel(), (number * size).ravel(), ~allowed.ravel()))
-    z, y, x = (axes[i] for axes, i in zip(candidates, np.unravel_index(order[0], size.shape), strict=True))
-    return TilePlan((z, y, x), max_tile_voxels)
+            return f"1 tile of {named(self.tile)}{slabs}, for a volume of {named(self.volume)}"
+        return (
+            f"{len(self)} tiles ({named(self.counts)}) of {named(self.tile)}{slabs}, every {named(self.stride)}, for a "
+            f"volume of {named(self.volume)}"
+        )
 
 
 def one_tile(shape: Sequence[int], geometry: Geometry) -> TilePlan:
     """The plan that reads the whole volume at once, whatever it takes."""
-    z, y, x = (_one_tile(int(length), geometry) for length in shape[:3])
-    return TilePlan((z, y, x), z.tile * y.tile * x.tile)
+    z, y, x = (longest_tiling(int(length), geometry) for length in shape[:3])
+    return TilePlan((z, y, x))
 
 
-def _one_tile(length: int, geometry: Geometry) -> AxisTiling:
+def longest_tiling(length: int, geometry: Geometry) -> AxisTiling:
+    """The tiling of an axis by one tile."""
     longest = max(geometry.input_length(length), shortest_of_many(geometry))
     return axis_tiling(length, longest, geometry)
 
 
-def _candidates(length: int, geometry: Geometry) -> list[AxisTiling]:
+def all_tilings(length: int, geometry: Geometry) -> list[AxisTiling]:
     """Every tiling of an axis whose tiles are as short as their number allows, longest tile first."""
     shortest = shortest_of_many(geometry)
     longest = max(geometry.input_length(length), shortest)

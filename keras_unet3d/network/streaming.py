@@ -18,8 +18,8 @@ from keras import layers, ops
 Moments = Mapping[str, tuple[Any, Any]]
 """Mean and variance of each channel, by the name of the normalisation that they are for."""
 
-Compiler = Callable[[Callable[..., Any], int], Callable[..., Any]]
-"""Takes a function of planes, and the channels of those; gives the same function, compiled."""
+Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Gives a function of planes back, compiled for planes of any size."""
 
 
 class StreamedNetwork:
@@ -35,7 +35,7 @@ class StreamedNetwork:
         *,
         dtype: str = "float32",
         mirrored: Sequence[int] = (),
-        compiled: Compiler = lambda function, _: function,
+        compiled: Compiler = lambda function: function,
     ) -> None:
         """Take a network of `build_unet3d`; its weights are read at every step.
 
@@ -52,19 +52,21 @@ class StreamedNetwork:
         self._dtype = dtype
         self._mirrored = tuple(axis for axis in mirrored)
         names: dict[int, str] = {}
+        levels: dict[str, int] = {}
         self._steps: list[_Step] = []
         self.normalizations: list[str] = []
         for layer in model.layers:
             names[id(layer.output)] = layer.name
             if isinstance(layer, layers.InputLayer):
                 self._input = layer.name
+                levels[layer.name] = 0
                 continue
             sources = layer.input if isinstance(layer.input, list) else [layer.input]
             if isinstance(layer, layers.GroupNormalization):
                 self.normalizations.append(layer.name)
-            self._add(layer, [names[id(source)] for source in sources])
+            self._add(layer, [names[id(source)] for source in sources], levels)
         for step in self._steps:
-            step.function = compiled(step.function, step.channels) if step.compiled else step.function
+            step.function = compiled(step.function) if step.compiled else step.function
         self._output = names[id(model.output)]
 
     def start(self, moments: Moments | None = None, until: str | None = None) -> "Stream":
@@ -81,9 +83,11 @@ class StreamedNetwork:
             steps = _needed(steps[:end], output)
         return Stream(steps, self._input, output, self._dtype, moments or {})
 
-    def _add(self, layer: Any, inputs: list[str]) -> None:
+    def _add(self, layer: Any, inputs: list[str], levels: dict[str, int]) -> None:
         """Append a step, or let the step before do what works on every voxel by itself."""
         step = self._step(layer, inputs)
+        step.level = levels[inputs[0]]
+        levels[layer.name] = step.level + (step.group > 1) - isinstance(layer, layers.Conv3DTranspose)
         before = next((each for each in self._steps if each.name == inputs[0]), None)
         joins = isinstance(layer, layers.ReLU | layers.BatchNormalization) and before is not None and before.compiled
         if joins and before is not None:
@@ -94,13 +98,12 @@ class StreamedNetwork:
             self._steps.append(step)
 
     def _step(self, layer: Any, inputs: list[str]) -> "_Step":
-        channels = (layer.input[0] if isinstance(layer.input, list) else layer.input).shape[-1]
-        step = _Step(layer.name, inputs, ops.relu, channels)
+        step = _Step(layer.name, inputs, ops.relu)
         match layer:
             case layers.Conv3D() if layer.strides == (1, 1, 1) and layer.kernel_size in ((3, 3, 3), (1, 1, 1)):
                 step.window = layer.kernel_size[0]
                 step.border = step.window // 2 if layer.padding == "same" else 0
-                step.function = self._convolution(layer, step.border)
+                step.function = self._convolution(layer)
             case layers.Conv3DTranspose() if layer.strides == layer.kernel_size == (2, 2, 2):
                 step.function = self._transposed(layer)
             case layers.MaxPooling3D() if layer.pool_size == (2, 2, 2):
@@ -120,10 +123,8 @@ class StreamedNetwork:
                 raise ValueError(f"A network with a layer {layer.name!r} ({type(layer).__name__}) cannot be streamed.")
         return step
 
-    def _convolution(self, layer: Any, border: int) -> Callable[[Any], Any]:
+    def _convolution(self, layer: Any) -> Callable[[Any], Any]:
         def convolve(planes: Any) -> Any:
-            if border:  # along z, the stream pads
-                planes = ops.pad(planes, [(0, 0), (0, 0), (border, border), (border, border), (0, 0)])
             # `add`, not `+`: TensorFlow then computes convolution, bias and ReLU as one.
             return ops.add(ops.conv(planes, self._kernel(layer)), ops.cast(layer.bias, self._dtype))
 
@@ -157,7 +158,7 @@ class _Step:
         name: of the last of the layers.
         inputs: names of the steps, or the input, whose planes it takes.
         function: of those planes.
-        channels: of the first input.
+        level: of the U-Net that its input lies on, 0 for the finest.
         window: planes that give one plane.
         border: planes of zeros before the first and after the last.
         group: planes that are taken together.
@@ -169,7 +170,7 @@ class _Step:
     name: str
     inputs: list[str]
     function: Callable[..., Any]
-    channels: int
+    level: int = 0
     window: int = 1
     border: int = 0
     group: int = 1
@@ -186,13 +187,23 @@ class Stream:
         self._steps = steps
         self._source, self._output, self._dtype = source, output, dtype
         self._moments = moments
-        self._waiting: dict[str, list[_Queue]] = {step.name: [_Queue() for _ in step.inputs] for step in steps}
+        self._queues = {step.name: [_Queue() for _ in step.inputs] for step in steps}
+        self._readers: dict[str, list[_Queue]] = {}
+        for step in steps:
+            for name, queue in zip(step.inputs, self._queues[step.name], strict=True):
+                self._readers.setdefault(name, []).append(queue)
         self._to_leave_out = {step.name: step.lead for step in steps}
         self._begun: set[str] = set()
-        self._last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
+        self._closed: set[str] = set()
+        self._ended: set[str] = set()
+        self._portion = 1
+        self._ready: list[Any] = []
 
     def push(self, planes: Any, *, last: bool = False) -> Any | None:
         """Let the next planes in, and what has become ready out.
+
+        No layer takes more planes at a time than have come at once, those of coarser levels as many fewer: also at the
+        end, when a zero-padded network gives all that had to wait for the last plane.
 
         Args:
             planes: normalised ``(1, z, y, x, channel)``, any number along z.
@@ -201,36 +212,69 @@ class Stream:
         Returns:
             Logits ``(1, z, y, x, class)`` of the next planes of the tile's output; None where none is ready.
         """
-        ready = {self._source: ops.cast(planes, self._dtype)}
+        self._portion = max(self._portion, planes.shape[1])
+        self._hand_on(self._source, ops.cast(planes, self._dtype))
         del planes
-        for index, step in enumerate(self._steps):
-            queues = self._waiting[step.name]
-            for name, queue in zip(step.inputs, queues, strict=True):
-                if name in ready:
-                    queue.append(ready[name] if self._last_use[name] > index else ready.pop(name))
-            result = self._advance(step, queues, last=last)
-            if result is not None:
-                ready[step.name] = result
-            del result  # or the features of this step would live through the next
-        return ready.get(self._output)
+        if last:
+            self._ended.add(self._source)
+        while self._round():
+            pass
+        ready, self._ready = self._ready, []
+        if len(ready) > 1:
+            return ops.concatenate(ready, axis=1)
+        return ready[0] if ready else None
 
-    def _advance(self, step: _Step, queues: list["_Queue"], *, last: bool) -> Any | None:
+    def _round(self) -> bool:
+        """Let every step take a portion; whether any could, or has come to its end."""
+        moved = False
+        for step in self._steps:
+            if step.name in self._ended:
+                continue
+            upstream_ended = all(name in self._ended for name in step.inputs)
+            taken = self._advance(step, last=upstream_ended)
+            if not taken and upstream_ended:
+                self._ended.add(step.name)
+            moved = moved or taken or upstream_ended
+        return moved
+
+    def _hand_on(self, name: str, planes: Any) -> None:
+        for queue in self._readers.get(name, ()):
+            queue.append(planes)
+        if name == self._output:
+            self._ready.append(planes)
+
+    def _advance(self, step: _Step, *, last: bool) -> bool:
+        """Let a step take a portion of what waits for it; whether there was enough."""
+        queues = self._queues[step.name]
         if step.border:
-            if queues[0].planes and step.name not in self._begun:
-                self._begun.add(step.name)
-                queues[0].prepend_zeros(step.border)
-            if last:
-                queues[0].append_zeros(step.border)
+            self._pad(step, queues[0], last=last)
         if step.lead:
             self._to_leave_out[step.name] -= queues[0].leave_out(self._to_leave_out[step.name])
+        portion = max(self._portion >> step.level, 1) + step.window - 1
         available = min(queue.planes for queue in queues)
-        taken = available // step.group * step.group
+        taken = min(available, max(portion, step.group)) // step.group * step.group
         if taken < step.window:
-            return None
+            return False
         inputs = [queue.take(taken, keep=step.window - 1) for queue in queues]
+        if step.border:  # not in the function, where TensorFlow's fused padding takes more time and memory
+            sides = (step.border, step.border)
+            inputs.append(ops.pad(inputs.pop(), [(0, 0), (0, 0), sides, sides, (0, 0)]))
         if step.normalization:
-            return step.function(inputs.pop(), *self._moments[step.normalization])
-        return step.function(*inputs)
+            result = step.function(inputs.pop(), *self._moments[step.normalization])
+        else:
+            result = step.function(*inputs)
+        del inputs
+        self._hand_on(step.name, result)
+        return True
+
+    def _pad(self, step: _Step, queue: "_Queue", *, last: bool) -> None:
+        """Put zeros before the first plane and after the last."""
+        if queue.planes and step.name not in self._begun:
+            self._begun.add(step.name)
+            queue.prepend_zeros(step.border)
+        if last and step.name not in self._closed:
+            self._closed.add(step.name)
+            queue.append_zeros(step.border)
 
 
 class _Queue:

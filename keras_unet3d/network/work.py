@@ -14,6 +14,9 @@ from keras_unet3d.network.sizes import CONVOLUTIONS_LOSE, Geometry, skip_crop
 Precision = Literal["float32", "bfloat16"]
 BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2}
 
+CONVOLUTION_TAPS = 27
+"""Weights between two channels of a 3×3×3 convolution, which a normalisation may follow."""
+
 Lengths = tuple[Any, Any, Any]
 """Voxels along z, y, x."""
 
@@ -74,7 +77,8 @@ class NetworkSize:
             nonlocal lengths, channels
             read, inputs = lengths, channels
             lengths, channels = _each(read, lambda length: length - loses), outputs
-            return Layer(level, read, lengths, inputs, outputs, 27, 27 * inputs * outputs, joined)
+            weights = CONVOLUTION_TAPS * inputs * outputs
+            return Layer(level, read, lengths, inputs, outputs, CONVOLUTION_TAPS, weights, joined)
 
         for level in range(depth + 1):
             yield convolution(level, self.filters << level)
@@ -99,6 +103,16 @@ class NetworkSize:
     def flop(self, tile: Lengths) -> Any:
         """Floating-point operations for a tile."""
         return sum(layer.flop for layer in self.layers(tile))
+
+    def flop_until(self, tile: Lengths, number: int) -> Any:
+        """Operations for a tile up to the normalisation of a number, 0 for the first."""
+        total: Any = 0
+        for layer in self.layers(tile):
+            total = total + layer.flop
+            number -= layer.taps == CONVOLUTION_TAPS
+            if number < 0:
+                break
+        return total
 
     def held_whole(self, tile: Lengths) -> Any:
         """Numbers held at the worst moment where every layer is computed for the whole tile at once."""

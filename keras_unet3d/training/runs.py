@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TextIO
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.file_lock import locked
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.whole_file import written_whole
 
@@ -39,7 +38,7 @@ class Run:
             InputError: if another call is at work on it.
         """
         with (self.folder / _LOCK_FILE).open("w", encoding="utf-8") as file:
-            if not _lock(file):
+            if not locked(file):
                 raise InputError(
                     f"{self.folder}: the same training is running already. Wait for its end, or begin another one with "
                     "another setting, such as --seed."
@@ -104,21 +103,6 @@ def _make_next(folder: Path, newest: int) -> Path:
             following.mkdir()
             break
     return following
-
-
-def _lock(file: TextIO) -> bool:
-    """Whether nobody else holds this file; it is held until it is closed, or the process ends in whatever way."""
-    if sys.platform == "win32":  # nothing there is as simple
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: better train than not
-        return True
-    return True
 
 
 def _read(folder: Path) -> dict[str, object]:

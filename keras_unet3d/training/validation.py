@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from keras_unet3d.annotation.labels import UNLABELED, Colour
 from keras_unet3d.annotation.pictures import Picture, slice_panel
-from keras_unet3d.inference.keras_predictor import KerasPredictor
-from keras_unet3d.inference.memory import max_tile_voxels
+from keras_unet3d.inference.budget import default_budget, held_memory
+from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.planning import Demand, make_plan
 from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.segmentation import segment_voxels
-from keras_unet3d.inference.tiles import plan_tiles
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.network.statistics import with_current_statistics
+from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.training.moments import MomentCollector
 from keras_unet3d.training.pipeline import moment_images
 from keras_unet3d.training.sampling import TrainingVolume
@@ -59,7 +60,7 @@ class Validator:
         normalizes_batches = settings.network.normalization == "batch"
         self._moment_images = moment_images(settings, volumes) if normalizes_batches else []
         self._collector = MomentCollector(model)
-        self._predictor = KerasPredictor(model, settings.network.geometry)
+        self._predictor = NetworkPredictor(model, settings.network.geometry)
         self._current_statistics = normalizes_batches and settings.network.statistics == "current"
 
     def collect_moments(self) -> None:
@@ -70,7 +71,7 @@ class Validator:
         """Segment all that is held out, and score it."""
         predictor = self._predictor
         if self._current_statistics:
-            predictor = KerasPredictor(with_current_statistics(self._model), predictor.geometry)
+            predictor = NetworkPredictor(with_current_statistics(self._model), predictor.geometry)
         return validate(predictor, self._held_out, self._network.filters or 0)
 
 
@@ -85,8 +86,10 @@ def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: i
     first = None
     overlap = Overlap.none(predictor.classes)
     for volume in volumes:
-        plan = plan_tiles(volume.image.shape, predictor.geometry, max_tile_voxels(filters))
-        prediction = segment_voxels(volume.image, predictor, plan)
+        size = NetworkSize(predictor.geometry, filters, volume.image.shape[-1], predictor.classes)
+        demand = Demand(size, whole_tiles=predictor.tile_dependent)
+        plan = make_plan(volume.image.shape, demand, default_budget(), held_memory())
+        prediction = segment_voxels(volume.image, predictor, plan.tiles)
         overlap += Overlap.of(volume.class_index, prediction, predictor.classes)
         first = prediction if first is None else first
     if first is None:

@@ -1,4 +1,7 @@
-"""A tiled result is that of the whole, wherever the tiles lie."""
+"""A tiled result is that of the whole, wherever the tiles lie and however many planes are computed at a time."""
+
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -6,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
-from keras_unet3d.inference.keras_predictor import KerasPredictor
-from keras_unet3d.inference.segmentation import segment_voxels
-from keras_unet3d.inference.tiles import TilePlan, one_tile, plan_tiles
+from keras_unet3d.inference.ensemble import Ensemble
+from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.results import HeldVoxels, Results
+from keras_unet3d.inference.segmentation import TileWork, segment_voxels
+from keras_unet3d.inference.tiles import TilePlan, one_tile
 from keras_unet3d.network.sizes import Geometry
 
 GEOMETRIES = [Geometry("valid", 1), Geometry("same", 1), Geometry("valid", 2), Geometry("same", 2)]
@@ -17,12 +22,19 @@ GEOMETRIES = [Geometry("valid", 1), Geometry("same", 1), Geometry("valid", 2), G
 @pytest.fixture(scope="module")
 def predictors(random_network):
     return {
-        geometry: KerasPredictor(
+        geometry: NetworkPredictor(
             random_network(2, filters=2, depth=geometry.depth, padding=geometry.padding, normalization="batch"),
             geometry,
         )
         for geometry in GEOMETRIES
     }
+
+
+def tiles_of(shape, geometry, *, longer=0, slab=None):
+    """Tiles that are a few multiples longer than the shortest."""
+    longest = shortest_of_many(geometry) + longer * geometry.multiple
+    z, y, x = (axis_tiling(length, longest, geometry) for length in shape[:3])
+    return TilePlan((z, y, x), slab)
 
 
 def noise(shape, channels=2):
@@ -67,28 +79,29 @@ def test_tiles_of_every_aligned_shape_give_what_the_whole_gives(geometry, shape,
     assert len(np.unique(whole[0])) >= 2
     for i in range(max(len(axis) for axis in tilings)):  # every length of every axis, in changing company
         z, y, x = (axis[(i + shift) % len(axis)] for shift, axis in enumerate(tilings))
-        assert_same(both(image, predictors[geometry], TilePlan((z, y, x), 10**9)), whole)
+        assert_same(both(image, predictors[geometry], TilePlan((z, y, x), geometry.multiple * (i % 4) or None)), whole)
 
 
 @settings(max_examples=15)
-@given(st.sampled_from(GEOMETRIES), st.tuples(*[st.integers(1, 30)] * 3), st.integers(5_000, 60_000))
-def test_volumes_of_every_size_come_out_as_in_one_tile(predictors, geometry, shape, limit):
-    assert_same_as_whole(noise(shape), predictors[geometry], plan_tiles(shape, geometry, limit))
+@given(st.sampled_from(GEOMETRIES), st.tuples(*[st.integers(1, 30)] * 3), st.integers(3, 6), st.integers(0, 5))
+def test_volumes_of_every_size_come_out_as_in_one_tile(predictors, geometry, shape, longer, slab):
+    plan = tiles_of(shape, geometry, longer=longer, slab=slab * geometry.multiple or None)
+    assert_same_as_whole(noise(shape), predictors[geometry], plan)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-@pytest.mark.parametrize("n", range(1, 10))
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
 def test_a_few_voxels_are_enough(n, geometry, predictors):
-    for shape in [(n, 1, 1), (1, n, 2), (n, n, n)]:
-        assert_same_as_whole(noise(shape), predictors[geometry], plan_tiles(shape, geometry, 1))
+    for shape in [(n, 1, 1), (1, n, 2)]:
+        assert_same_as_whole(noise(shape), predictors[geometry], tiles_of(shape, geometry, slab=geometry.multiple))
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_the_papers_depth(padding, random_network):
     geometry = Geometry(padding)
-    predictor = KerasPredictor(random_network(1, filters=2, padding=padding), geometry)
+    predictor = NetworkPredictor(random_network(1, filters=2, padding=padding), geometry)
     image = noise((6, 25, 4) if padding == "valid" else (6, 120, 10), 1)
-    plan = plan_tiles(image.shape, geometry, 1)
+    plan = tiles_of(image.shape, geometry, slab=8)
     assert plan.counts[1] == 3
     assert_same_as_whole(image, predictor, plan)
 
@@ -98,7 +111,7 @@ def test_the_outside_is_mirrored_by_hand(predictors):
     image = noise((5, 12, 7))
     intensity = predictors[geometry].intensity(image)
     padded = np.pad(image, [(8, 8 + 1), (8, 8), (8, 8 + 1), (0, 0)], mode="reflect")  # outputs are even
-    expected = predictors[geometry].probabilities(padded[None], intensity[None])[0, :5, :, :7]
+    expected = predictors[geometry].start(intensity).push(padded, last=True)[:5, :, :7]
     _, found = both(image, predictors[geometry], one_tile(image.shape, geometry))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -111,44 +124,168 @@ def test_gain_and_offset_of_the_recording_do_not_matter(predictors):
     np.testing.assert_allclose(both(image, predictor, plan)[1], both(recorded, predictor, plan)[1], atol=1e-4)
 
 
-def test_a_tile_at_a_time(predictors):
-    class Counting:
+def test_a_slab_at_a_time(predictors):
+    class Watched:
         def __init__(self, predictor):
             self.geometry, self.classes, self.tile_dependent = predictor.geometry, predictor.classes, False
-            self.intensity, self.asked, self.seen = predictor.intensity, predictor.probabilities, []
+            self.intensity, self._start, self.seen = predictor.intensity, predictor.start, []
 
-        def probabilities(self, tiles, intensity):
-            self.seen.append((tiles.shape, tiles.dtype))
-            return self.asked(tiles, intensity)
+        def start(self, intensity):
+            self._stream = self._start(intensity)
+            return self
 
-    counting = Counting(predictors[GEOMETRIES[0]])
-    plan = plan_tiles((20, 20, 20), GEOMETRIES[0], 1)
+        def push(self, planes, *, last=False):
+            self.seen.append((planes.shape, planes.dtype, last))
+            return self._stream.push(planes, last=last)
+
+    watched = Watched(predictors[GEOMETRIES[0]])
+    plan = tiles_of((20, 20, 20), GEOMETRIES[0], longer=4, slab=8)
     steps = []
     segment_voxels(
-        noise((20, 20, 20)).astype(np.uint16), counting, plan, progress=lambda done, whole: steps.append((done, whole))
+        noise((20, 20, 20)).astype(np.uint16), watched, plan, progress=lambda done, whole: steps.append((done, whole))
     )
-    assert counting.seen == [((1, *plan.tile, 2), np.float32)] * len(plan)
-    assert len(steps) == len(plan)
+    depth, rows, columns = plan.tile
+    slabs = [min(8, depth - z) for z in range(0, depth, 8)]
+    assert watched.seen == [
+        ((planes, rows, columns, 2), np.float32, number + 1 == len(slabs)) for number, planes in enumerate(slabs)
+    ] * len(plan)
     assert steps[-1] == (8000, 8000)
     assert steps == sorted(steps)
 
 
-@pytest.mark.parametrize("normalization", ["group", "instance"])
-def test_statistics_of_the_tile_warn_where_there_are_several(normalization, random_network):
-    geometry = GEOMETRIES[1]
-    predictor = KerasPredictor(
-        random_network(1, filters=2, depth=1, padding="same", normalization=normalization), geometry
-    )
-    image = noise((30, 30, 30), 1)
-    plan = plan_tiles(image.shape, geometry, 18**3)
-    with pytest.warns(UserWarning, match=f"takes {len(plan)} of them"):
-        segment_voxels(image, predictor, plan)
-    segment_voxels(image, predictor, one_tile(image.shape, geometry))  # a warning here would be an error
-
-
-def test_a_plan_for_another_volume_is_refused(predictors):
+def test_a_plan_for_another_volume_or_network_is_refused(predictors):
     geometry = GEOMETRIES[0]
-    with pytest.raises(ValueError, match=r"x=5 y=4 z=3.*x=5 y=4 z=4"):
-        segment_voxels(noise((3, 4, 5)), predictors[geometry], one_tile((4, 4, 5), geometry))
-    with pytest.raises(ValueError, match="same"):
-        segment_voxels(noise((3, 4, 5)), predictors[geometry], one_tile((3, 4, 5), GEOMETRIES[1]))
+    with pytest.raises(ValueError, match="x=5 y=5 z=5"):
+        segment_voxels(noise((5, 5, 5)), predictors[geometry], one_tile((5, 5, 6), geometry))
+    with pytest.raises(ValueError, match="depth=2"):
+        segment_voxels(noise((5, 5, 5)), predictors[geometry], one_tile((5, 5, 5), Geometry("valid", 2)))
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_two_predictors_share_the_tiles_and_give_what_one_gives(geometry, predictors):
+    image = noise((6, 65, 7))
+    plan = tiles_of(image.shape, geometry, longer=2, slab=geometry.multiple)
+    assert len(plan) >= 2
+    whole = both(image, predictors[geometry], one_tile(image.shape, geometry))
+    classes, probabilities = np.zeros(image.shape[:3], np.uint8), np.zeros((*image.shape[:3], 3), np.float32)
+    threads, boxes = set(), []
+    together = threading.Barrier(2)
+
+    class Device:
+        """Waits with its first tile until the other has one, too."""
+
+        def __init__(self, predictor):
+            self.geometry, self._start, self._first = predictor.geometry, predictor.start, True
+
+        def start(self, intensity):
+            threads.add(threading.current_thread())
+            if self._first:
+                self._first = False
+                together.wait(60)
+            return self._start(intensity)
+
+    TileWork(
+        image,
+        plan,
+        predictors[geometry].intensity(image),
+        Results(HeldVoxels(classes), HeldVoxels(probabilities)),
+        lambda _, box: boxes.append(box),
+    ).run([Device(predictors[geometry]), Device(predictors[geometry])])
+    assert len(threads) == 2
+    assert sum(np.prod(box.shape) for box in boxes) == classes.size
+    assert_same((classes, probabilities), whole)
+
+
+def test_a_predictor_that_fails_stops_the_others(predictors):
+    geometry = GEOMETRIES[0]
+
+    class Broken:
+        def __init__(self):
+            self.geometry = geometry
+
+        def start(self, _):
+            raise RuntimeError("no memory")
+
+    image = noise((30, 30, 30))
+    plan = tiles_of(image.shape, geometry, slab=2)
+    work = TileWork(
+        image,
+        plan,
+        predictors[geometry].intensity(image),
+        Results(HeldVoxels(np.zeros(image.shape[:3], np.uint8))),
+        lambda *_: None,
+    )
+    with pytest.raises(RuntimeError, match="no memory"):
+        work.run([predictors[geometry], Broken()])
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(GEOMETRIES), st.integers(0, 30), st.integers(2, 4))
+def test_a_tile_whose_first_planes_are_written_goes_on_where_it_was(predictors, geometry, written, longer):
+    image = noise((31, 9, 12))
+    plan = tiles_of(image.shape, geometry, longer=longer, slab=geometry.multiple)
+    whole = both(image, predictors[geometry], one_tile(image.shape, geometry))
+    progress = {number: min(written, tile.write.shape[0]) for number, tile in enumerate(plan)}
+    classes, probabilities = np.full(image.shape[:3], 99, np.uint8), np.zeros((*image.shape[:3], 3), np.float32)
+    for number, tile in enumerate(plan):
+        start = tile.write.start[0]
+        done = (slice(start, start + progress[number]), *tile.write.slices[1:])
+        classes[done], probabilities[done] = whole[0][done], whole[1][done]
+    done_again = []
+    TileWork(
+        image,
+        plan,
+        predictors[geometry].intensity(image),
+        Results(HeldVoxels(classes), HeldVoxels(probabilities)),
+        lambda number, box: done_again.append((number, box)),
+        progress,
+    ).run([predictors[geometry]])
+    assert_same((classes, probabilities), whole)
+    for number, tile in enumerate(plan):
+        planes = sum(box.shape[0] for of_tile, box in done_again if of_tile == number)
+        assert planes <= tile.write.shape[0] - progress[number] + geometry.multiple - 1
+
+
+def test_an_ensemble_gives_the_mean_of_its_members(random_network):
+    geometry = Geometry("valid", 1)
+    members = [
+        NetworkPredictor(
+            random_network(2, filters=2, depth=1, padding="valid", normalization=normalization, seed=seed), geometry
+        )
+        for seed, normalization in enumerate([None, "instance", "batch"])
+    ]
+    image = noise((9, 7, 12))
+    plan = TilePlan(one_tile(image.shape, geometry).axes, 4)
+    each = [both(image, member, plan)[1] for member in members]
+    found = both(image, Ensemble(members), plan)
+    np.testing.assert_allclose(found[1], np.mean(each, axis=0), atol=1e-6)
+    assert Ensemble(members).tile_dependent
+    with pytest.raises(ValueError, match="one geometry"):
+        Ensemble([members[0], NetworkPredictor(random_network(2, filters=2, depth=2), Geometry("valid", 2))])
+
+
+def test_statistics_of_the_tile_warn_where_there_are_several(random_network):
+    geometry = Geometry("same", 1)
+    predictor = NetworkPredictor(
+        random_network(2, filters=2, depth=1, padding="same", normalization="instance"), geometry
+    )
+    image = noise((9, 60, 9))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        segment_voxels(image, predictor, one_tile(image.shape, geometry))
+    with pytest.warns(UserWarning, match="takes 22 of them"):
+        segment_voxels(image, predictor, tiles_of(image.shape, geometry))
+
+
+@pytest.mark.parametrize("normalization", ["instance", None])
+def test_bfloat16_rounds_and_agrees(normalization, random_network):
+    geometry = Geometry("valid", 1)
+    model = random_network(2, filters=4, depth=1, padding="valid", normalization=normalization)
+    image = noise((9, 20, 12))
+    plan = TilePlan(one_tile(image.shape, geometry).axes, 4)
+    exact, rounded = (
+        both(image, NetworkPredictor(model, geometry, precision=precision), plan)[1]
+        for precision in ("float32", "bfloat16")
+    )
+    assert np.abs(exact - rounded).max() > 0
+    assert np.abs(exact - rounded).mean() < 0.02

@@ -1,66 +1,38 @@
 """Tile plans."""
 
-from itertools import product
-from math import prod
-
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_unet3d.inference.tiles import one_tile, plan_tiles
+from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
+from keras_unet3d.inference.tiles import TilePlan, all_tilings, one_tile
 from keras_unet3d.network.sizes import Geometry
 
 geometries = st.builds(Geometry, padding=st.sampled_from(["valid", "same"]), depth=st.integers(1, 3))
 shapes = st.tuples(*[st.integers(1, 60)] * 3)
 
 
-def test_one_tile_where_the_volume_fits():
-    plan = plan_tiles((64, 244, 248), Geometry(), 340 * 332 * 156)
-    assert (plan.tile, len(plan), plan.work) == ((156, 332, 340), 1, 1)
-    assert str(plan) == "1 tile of x=340 y=332 z=156 for a volume of x=248 y=244 z=64"
+def plan_of(shape, geometry, longer=(0, 0, 0)):
+    lengths = [shortest_of_many(geometry) + more * geometry.multiple for more in longer]
+    z, y, x = (axis_tiling(length, longest, geometry) for length, longest in zip(shape, lengths, strict=True))
+    return TilePlan((z, y, x), geometry.multiple)
 
 
-def test_one_voxel_less_and_an_axis_is_split():
-    plan = plan_tiles((64, 244, 248), Geometry(), 340 * 332 * 156 - 1)
-    assert len(plan) == 2
-    assert plan.tile == (156, 212, 340)  # y: 120 + 124 of the 124 that a tile returns; x would take 2 × 220
-    assert plan.work == pytest.approx(2 * 212 / 332)
-    assert str(plan).startswith("2 tiles (x=1 y=2 z=1) of x=340 y=212 z=156, every x=248 y=120 z=64, ")
-    assert str(plan).endswith(": 1.28 times the voxels of a single tile")
-
-
-def test_the_smallest_tile_is_used_where_the_limit_allows_none_and_the_plan_says_so():
-    plan = plan_tiles((64, 244, 248), Geometry(), 1000)
-    assert plan.tile == (100, 100, 100)
-    assert plan.exceeds_limit
-    assert "1000000 voxels, more than the 1000" in str(plan)
-    assert not plan_tiles((64, 244, 248), Geometry(), 10**6).exceeds_limit
-
-
-def test_no_other_tiles_are_less_work():
-    shape, geometry, limit = (30, 50, 41), Geometry("valid", 2), 60**3
-    by_axis = [[(-(-length // stride), stride + geometry.margin) for stride in range(4, 57, 4)] for length in shape]
-    least = min(
-        prod(count * size for count, size in axes)
-        for axes in product(*by_axis)
-        if prod(size for _, size in axes) <= limit
+def test_a_plan_says_what_it_is():
+    assert str(one_tile((64, 244, 248), Geometry())) == "1 tile of x=340 y=332 z=156, for a volume of x=248 y=244 z=64"
+    several = TilePlan((*one_tile((64, 244, 248), Geometry()).axes[:2], axis_tiling(248, 220, Geometry())), 16)
+    assert str(several) == (
+        "2 tiles (x=2 y=1 z=1) of x=220 y=332 z=156, 16 planes at a time, every x=128 y=240 z=64, for a volume of "
+        "x=248 y=244 z=64"
     )
-    plan = plan_tiles(shape, geometry, limit)
-    assert len(plan) * prod(plan.tile) == least
-
-
-def test_a_volume_of_thousands_of_voxels_an_axis_is_planned_at_once():
-    plan = plan_tiles((4000, 10000, 10000), Geometry(), 10**7)
-    assert 0.8e7 < prod(plan.tile) <= 1e7
 
 
 @settings(max_examples=100)
-@given(geometries, shapes, st.integers(10_000, 1_000_000))
-def test_a_plan_writes_every_voxel_once_and_keeps_to_its_limit(geometry, shape, limit):
-    plan = plan_tiles(shape, geometry, limit)
+@given(geometries, shapes, st.tuples(*[st.integers(0, 5)] * 3))
+def test_a_plan_writes_every_voxel_once(geometry, shape, longer):
+    plan = plan_of(shape, geometry, longer)
     written = np.zeros(shape, dtype=int)
-    first = next(iter(plan)).read.start
+    first = plan[0].read.start
     for tile in plan:
         written[tile.write.slices] += 1
         assert tile.read.shape == plan.tile
@@ -68,18 +40,41 @@ def test_a_plan_writes_every_voxel_once_and_keeps_to_its_limit(geometry, shape, 
         assert all((a - b) % geometry.multiple == 0 for a, b in zip(tile.read.start, first, strict=True))
     assert (written == 1).all()
     assert len(list(plan)) == len(plan)
-    assert prod(plan.tile) <= limit or plan.exceeds_limit
 
 
 @given(geometries, shapes)
 def test_tiles_come_in_the_order_of_the_array(geometry, shape):
-    starts = [tile.write.start for tile in plan_tiles(shape, geometry, 1)]
+    starts = [tile.write.start for tile in plan_of(shape, geometry)]
     assert starts == sorted(starts)
 
 
 @given(geometries, shapes)
-def test_the_whole_in_one_tile_is_the_floor_of_the_work(geometry, shape):
+def test_the_whole_in_one_tile_is_the_first_of_all_tilings(geometry, shape):
     plan = one_tile(shape, geometry)
-    assert (len(plan), plan.work, plan.exceeds_limit) == (1, 1, False)
+    assert len(plan) == 1
     assert plan.tile == tuple(geometry.input_length(length) for length in shape)
-    assert plan_tiles(shape, geometry, prod(plan.tile)).axes == plan.axes
+    for axis, length in zip(plan.axes, shape, strict=True):
+        tilings = all_tilings(length, geometry)
+        assert tilings[0] == axis
+        assert sorted({tiling.tile for tiling in tilings}, reverse=True) == [tiling.tile for tiling in tilings]
+
+
+@settings(max_examples=200)
+@given(geometries, st.integers(1, 200), st.integers(0, 6), st.data())
+def test_what_is_left_of_a_tile_is_a_tile(geometry, length, longer, data):
+    plan = plan_of((length, 5, 5), geometry, (longer, 0, 0))
+    tile = plan[data.draw(st.integers(0, len(plan) - 1))]
+    planes = data.draw(st.integers(0, tile.write.shape[0] - 1))
+    left = tile.after(planes, geometry)
+    lost = geometry.margin // 2
+    assert left.write.stop == tile.write.stop
+    assert tile.write.start[0] <= left.write.start[0] <= tile.write.start[0] + planes
+    assert tile.write.start[0] + planes - left.write.start[0] < geometry.multiple
+    assert geometry.is_valid(left.read.shape[0])
+    assert (left.read.start[0] - tile.read.start[0]) % geometry.multiple == 0
+    assert left.read.stop == tile.read.stop
+    assert left.crop.shape == left.write.shape
+    assert left.read.start[0] + lost + left.crop.start[0] == left.write.start[0]
+    assert left.crop.stop[0] <= geometry.output_length(left.read.shape[0])
+    if geometry.padding == "same":
+        assert left.read.start[0] == tile.read.start[0] or left.crop.start[0] >= geometry.halo

@@ -1,0 +1,419 @@
+"""The segmentation of one volume, from an opened image to labels on disk: plan → predict → reduce → write."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
+from keras_unet3d.errors import InputError
+from keras_unet3d.inference.budget import default_budget, held_memory, shown
+from keras_unet3d.inference.devices import chosen_precision, devices, gpu_memory
+from keras_unet3d.inference.ensemble import Ensemble
+from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.planning import Demand, Plan, make_plan
+from keras_unet3d.inference.postprocessing import (
+    BYTES_PER_VOXEL,
+    ClassChange,
+    PostProcessing,
+    background_of,
+    postprocess,
+)
+from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.results import HeldVoxels, Results, Store, class_dtype
+from keras_unet3d.inference.segmentation import TileWork, tiles_matter
+from keras_unet3d.inference.statistics import Fixed, MomentPasses
+from keras_unet3d.inference.tiles import TilePlan, one_tile
+from keras_unet3d.inference.unfinished import Unfinished
+from keras_unet3d.network.work import NetworkSize, Precision
+from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.scratch import ScratchVoxels
+from keras_unet3d.volumes.slabs import slabs
+from keras_unet3d.volumes.volume import Volume
+from keras_unet3d.volumes.voxels import Part, Voxels, as_array
+
+Statistics = Literal["moving", "volume", "current"]
+
+Progress = Callable[[float], None]
+"""Told the share of the work that is done, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What may be asked of a segmentation.
+
+    Attributes:
+        memory: bytes that the process may take; None decides.
+        precision: ``"auto"`` is bfloat16 where it is faster and was seen to agree.
+        statistics: for a model that normalises by the statistics of what it is given: ``"volume"``, of the whole
+            volume, or ``"current"``, of each tile.
+        mirrored: average over the tile mirrored along every combination of the axes that training mirrored.
+        probabilities: where class probabilities are written, as channels; True only returns them.
+        uncertainty: where the entropy of the class probabilities is written: 0 is sure, 1 is undecided.
+        post_processing: of the labels.
+        resume: go on with what a killed segmentation into the same output has done.
+    """
+
+    memory: int | None = None
+    precision: Precision | Literal["auto"] = "auto"
+    statistics: Literal["volume", "current"] = "volume"
+    mirrored: bool = False
+    probabilities: str | Path | Literal[True] | None = None
+    uncertainty: str | Path | None = None
+    post_processing: PostProcessing = field(default_factory=PostProcessing)
+    resume: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network of an ensemble, and what is known of it.
+
+    Attributes:
+        name: of its folder.
+        network: a Keras model, spatial sizes None.
+        size: of it.
+        bfloat16_agrees: whether both precisions were seen to give the same labels.
+        mirrored_axes: axes (``"z"``, ``"y"``, ``"x"``) that its training mirrored.
+    """
+
+    name: str
+    network: Any
+    size: NetworkSize
+    bfloat16_agrees: bool
+    mirrored_axes: tuple[str, ...]
+
+
+class SegmentationJob:
+    """Everything that is decided before the work, and the work.
+
+    Attributes:
+        volume: that is segmented.
+        plan: the tiles and what they will take.
+        precision: of the features.
+        statistics: those that the networks normalise by.
+        warnings: what the user should know.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        members: Sequence[Member],
+        options: SegmentOptions,
+        scheme: LabelScheme,
+        unfinished: Unfinished | None = None,
+    ) -> None:
+        """Plan.
+
+        Args:
+            volume: raw ``(z, y, x, channel)``, in memory or in a file.
+            members: of one geometry, for the classes of `scheme`.
+            options: of the user.
+            scheme: of the labels.
+            unfinished: where the work goes on that another process began; without, everything is kept in memory.
+
+        Raises:
+            InputError: if the options cannot be met; nothing was computed.
+        """
+        self.volume, self._members, self._options, self._scheme = volume, members, options, scheme
+        self._unfinished = unfinished
+        self._devices = devices()
+        self.warnings: list[str] = []
+        agrees = all(member.bfloat16_agrees for member in members)
+        self.precision: Precision = chosen_precision(options.precision, agrees=agrees, names=self._devices)
+        self._axes = _combinations(_common_axes(members)) if options.mirrored else [()]
+        self._check_post_processing()
+        self._predictors = self._build()
+        self.statistics: Statistics = options.statistics if self._normalizing else "moving"
+        self.plan = self._make_plan()
+
+    @property
+    def seconds(self) -> float:
+        """How long the work will take, from how long these networks take for a small tile here."""
+        geometry = self.plan.tiles.geometry
+        length = geometry.minimum + geometry.multiple
+        channels = self._members[0].size.channels
+        tile = np.zeros((length, length, length, channels), np.float32)
+        predictor = self._networks(0)[0]
+        predictor.start(np.ones((channels, 2), np.float32)).push(tile, last=True)  # compiles
+        start = time.perf_counter()
+        predictor.start(np.ones((channels, 2), np.float32)).push(tile, last=True)
+        rate = float(self._members[0].size.flop((length, length, length))) / (time.perf_counter() - start)
+        return self.plan.flop / rate / len(self._devices)
+
+    def run(self, kept: NDArray[np.int16] | None = None, progress: Progress = lambda _: None) -> "Segmented":
+        """Do the work.
+
+        Args:
+            kept: class index ``(z, y, x)`` of voxels that stay as annotated, `UNLABELED` elsewhere.
+            progress: told how far it is.
+        """
+        tiles = self.plan.tiles
+        results = self._results()
+        intensity = self._predictors[0].intensity(as_array(self.volume.voxels))
+        share = self._fix_moments(intensity, progress)
+        written = dict(self._unfinished.planes) if self._unfinished else {}
+        done = sum(planes * prod(tiles[number].write.shape[1:]) for number, planes in written.items())
+
+        def wrote(number: int, box: Box) -> None:
+            nonlocal done
+            done += prod(box.shape)
+            if self._unfinished is not None:
+                self._unfinished.wrote(number, box, results.flush)
+            progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
+
+        TileWork(self.volume.voxels, tiles, intensity, results, wrote, written).run(self._predictors)
+        changes = self._post_process(results.classes)
+        return Segmented(results, self._scheme, kept, changes)
+
+    def _check_post_processing(self) -> None:
+        wanted = self._options.post_processing
+        if not wanted.wanted:
+            return
+        background_of(self._scheme)
+        grid = self.volume.grid
+        wanted.fewest_voxels(grid)
+        assumed = wanted.assumed_unit(grid)
+        if assumed:
+            self.warnings.append(assumed)
+
+    @property
+    def _budget(self) -> int:
+        if self._options.memory is not None:
+            return self._options.memory
+        return default_budget() if self._devices == (None,) else int(0.9 * (gpu_memory() or 0))
+
+    @property
+    def _held(self) -> int:
+        """Bytes that are taken beside the tiles: of this process, or, on GPUs, of their memory."""
+        if self._devices != (None,):
+            return 4 * sum(member.size.weights for member in self._members)
+        in_memory = 0
+        if self._unfinished is None:
+            classes, voxels = len(self._scheme.values), prod(self.volume.grid.shape)
+            in_memory = voxels * (
+                1 + 4 * classes * bool(self._options.probabilities) + 4 * bool(self._options.uncertainty)
+            )
+        return held_memory() + in_memory
+
+    @property
+    def _normalizing(self) -> bool:
+        return any(network.normalizations for network in self._networks(0))
+
+    def _build(self) -> list[Predictor]:
+        """One predictor for each device: a network, or the mean of several."""
+        built: list[Predictor] = []
+        for device in self._devices:
+            members = [
+                NetworkPredictor(network, member.size.geometry, precision=self.precision, mirrored=axes, device=device)
+                for member in self._members
+                for network in [_on_device(member.network, device, several=len(self._devices) > 1)]
+                for axes in self._axes
+            ]
+            built.append(members[0] if len(members) == 1 else Ensemble(members))
+        return built
+
+    def _networks(self, device: int) -> list[NetworkPredictor]:
+        predictor = self._predictors[device]
+        members = predictor.members if isinstance(predictor, Ensemble) else (predictor,)
+        return [cast("NetworkPredictor", member) for member in members]
+
+    def _make_plan(self) -> Plan:
+        shape, budget, held = self.volume.grid.shape, self._budget, self._held
+        networks = self._networks(0)
+        largest = max((member.size for member in self._members), key=lambda size: size.filters)
+        demand = Demand(largest, self.precision, len(networks), devices=len(self._devices))
+        self._check_memory_of_post_processing(budget)
+        if self._unfinished is not None and self._unfinished.plan is not None:
+            return self._planned(self._unfinished.plan, demand, budget, held)
+        if self._normalizing:
+            whole = replace(demand, whole_tiles=True, devices=1)
+            tile = one_tile(shape, largest.geometry).tile
+            if held + whole.memory(tile, tile[0]) <= budget:
+                return self._noted(make_plan(shape, whole, budget, held))
+            if self.statistics == "current":
+                plan = make_plan(shape, whole, budget, held)
+                self.warnings.append(tiles_matter(plan.tiles))
+                return self._noted(plan)
+            passes = max(len(network.normalizations) for network in networks)
+            demand = replace(demand, passes=passes)
+        plan = make_plan(shape, demand, budget, held)
+        if demand.passes:
+            factor = plan.flop / (len(plan.tiles) * float(replace(demand, passes=0).flop(plan.tiles.tile)))
+            self.warnings.append(
+                f"This model normalises by statistics of the volume, which takes {len(plan.tiles)} "
+                f"{'tile' if len(plan.tiles) == 1 else 'tiles'} with {shown(budget)} of memory: they are gathered in "
+                f"{demand.passes} passes over it before the labels, {factor:.1f} times the work of a model with frozen "
+                f"statistics."
+            )
+        return self._noted(plan)
+
+    def _planned(self, tiles: TilePlan, demand: Demand, budget: int, held: int) -> Plan:
+        """The plan that was begun with, whatever the budget is now."""
+        demand = replace(demand, whole_tiles=tiles.slab is None)
+        if self._normalizing and not demand.whole_tiles:
+            demand = replace(demand, passes=max(len(network.normalizations) for network in self._networks(0)))
+        memory = int(held + demand.memory(tiles.tile, tiles.slab or tiles.tile[0]))
+        if memory > budget:
+            raise InputError(
+                f"What is to be resumed was planned for {shown(memory, rounded_up=True)} of memory; {shown(budget)} "
+                f"may be taken. Give that much (--memory), or begin again without --resume."
+            )
+        return Plan(tiles, demand, memory, budget)
+
+    def _noted(self, plan: Plan) -> Plan:
+        if self._unfinished is not None:
+            self._unfinished.note_plan(plan.tiles)
+        return plan
+
+    def _check_memory_of_post_processing(self, budget: int) -> None:
+        if not self._options.post_processing.wanted:
+            return
+        shape = self.volume.grid.shape
+        needed = held_memory() + prod(shape) * (BYTES_PER_VOXEL + np.dtype(self._class_dtype).itemsize)
+        if needed > budget and self._devices == (None,):
+            raise InputError(
+                f"Components of {named(shape)} are found in memory, which takes {shown(needed, rounded_up=True)}; "
+                f"{shown(budget)} may be taken. Give more (--memory), or leave out --largest-component, --min-size and "
+                f"--fill-holes."
+            )
+
+    @property
+    def _class_dtype(self) -> Any:
+        return class_dtype(len(self._scheme.values))
+
+    def _results(self) -> Results:
+        shape, classes = self.volume.grid.shape, len(self._scheme.values)
+
+        def store(name: str, channels: tuple[int, ...], dtype: Any) -> Store:
+            if self._unfinished is None:
+                return HeldVoxels(np.empty((*shape, *channels), dtype))
+            return ScratchVoxels(self._unfinished.folder / name, (*shape, *channels), dtype)
+
+        return Results(
+            store("classes.raw", (), self._class_dtype),
+            store("probabilities.raw", (classes,), np.float32) if self._options.probabilities else None,
+            store("uncertainty.raw", (1,), np.float32) if self._options.uncertainty else None,
+        )
+
+    def _fix_moments(self, intensity: NDArray[np.float32], progress: Progress) -> float:
+        """Fix the statistics of the volume, where they are wanted; the share of the work that this is."""
+        demand = self.plan.demand
+        if not demand.passes:
+            return 0.0
+        total = self.plan.flop
+        labels = len(self.plan.tiles) * float(replace(demand, passes=0).flop(self.plan.tiles.tile))
+        done = 0.0
+
+        def computed(flop: float) -> None:
+            nonlocal done
+            done += flop
+            progress(min(done / total, 1.0))
+
+        for number, first in enumerate(self._networks(0)):
+            key = str(number)
+            passes = MomentPasses(self.volume.voxels, first, self.plan.tiles, self._sizes[number], progress=computed)
+            known = self._unfinished.moments.get(key) if self._unfinished else None
+
+            def note(fixed: Fixed, key: str = key) -> None:
+                if self._unfinished is not None:
+                    self._unfinished.note_moments(key, fixed)
+
+            moments = passes.moments(intensity, known, note)
+            for device in range(len(self._devices)):
+                self._networks(device)[number].moments = moments
+        return 1 - labels / total
+
+    @property
+    def _sizes(self) -> list[NetworkSize]:
+        return [member.size for member in self._members for _ in self._axes]
+
+    def _post_process(self, classes: Store) -> tuple[ClassChange, ...]:
+        wanted = self._options.post_processing
+        if not wanted.wanted:
+            return ()
+        held = classes[:, :, :]
+        changes = postprocess(held, wanted, self.volume.grid, background_of(self._scheme))
+        classes.write(Box.at((0, 0, 0), held.shape), held)
+        return changes
+
+
+class Segmented:
+    """What came out, before it is written.
+
+    Attributes:
+        labels: the annotator's values ``(z, y, x)``, read part by part.
+        counts: voxels of each class.
+        changes: what post-processing did.
+        probabilities: float32 ``(z, y, x, class)``, None unless wanted.
+        uncertainty: float32 ``(z, y, x, 1)``, None unless wanted.
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        scheme: LabelScheme,
+        kept: NDArray[np.int16] | None,
+        changes: tuple[ClassChange, ...],
+    ) -> None:
+        """Take what the tiles gave, and what stays as annotated."""
+        self.labels = _Labels(results.classes, scheme, kept)
+        self.probabilities = results.probabilities
+        self.uncertainty = results.uncertainty
+        self.changes = changes
+        self.counts: NDArray[np.int64] = np.zeros(len(scheme.values), np.int64)
+        for box in slabs(self.labels):
+            self.counts += np.bincount(self.labels.classes(box.slices).ravel(), minlength=len(self.counts))
+
+
+class _Labels:
+    """Class indices as the annotator's values, and what was annotated as it was."""
+
+    def __init__(self, classes: Voxels, scheme: LabelScheme, kept: NDArray[np.int16] | None) -> None:
+        self._classes, self._scheme, self._kept = classes, scheme, kept
+        self.shape, self.ndim = classes.shape, classes.ndim
+        self.dtype = scheme.label_values(np.zeros(1, np.int16)).dtype
+
+    def classes(self, part: Part) -> NDArray[Any]:
+        found = self._classes[part]
+        if self._kept is None:
+            return found
+        kept = self._kept[part]
+        return np.where(kept == UNLABELED, found, kept.astype(found.dtype))
+
+    def __getitem__(self, part: Part, /) -> NDArray[Any]:
+        return self._scheme.label_values(self.classes(part))
+
+
+def _common_axes(members: Sequence[Member]) -> tuple[int, ...]:
+    """Axes that every member saw mirrored in training."""
+    axes = tuple(number for number, axis in enumerate(AXES) if all(axis in member.mirrored_axes for member in members))
+    if not axes:
+        raise InputError(
+            f"{', '.join(member.name for member in members)}: was trained without mirrored tiles, so that it does not "
+            f"know them. Leave out --tta, or train with mirroring."
+        )
+    return axes
+
+
+def _combinations(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    return list(chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1)))
+
+
+def _on_device(network: Any, device: str | None, *, several: bool) -> Any:
+    """The network itself, or, where several devices compute, a copy whose variables lie on one."""
+    if not several:
+        return network
+    import keras
+    import tensorflow as tf
+
+    with tf.device(device):
+        copy = keras.models.clone_model(network)
+        copy.set_weights(network.get_weights())
+    return copy

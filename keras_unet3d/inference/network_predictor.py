@@ -1,0 +1,172 @@
+"""A Keras network, in training or loaded, for tiled prediction with TensorFlow."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.streaming import Moments, StreamedNetwork
+from keras_unet3d.network.work import Precision
+from keras_unet3d.volumes.intensity import normalised, volume_intensity
+from keras_unet3d.volumes.voxels import Voxels
+
+
+class NetworkPredictor:
+    """A network of `build_unet3d`, spatial sizes None; its weights are read at every call.
+
+    A tile goes through the network plane by plane (`StreamedNetwork`), unless its own statistics are wanted, for which
+    all of it is computed at once.
+
+    Attributes:
+        geometry: what the network was built with.
+        classes: how many it tells apart.
+        moments: of the normalisations that are computed, by their names, once they are fixed for a volume; see
+            `statistics.volume_moments`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        geometry: Geometry,
+        *,
+        precision: Precision = "float32",
+        mirrored: Sequence[int] = (),
+        device: str | None = None,
+    ) -> None:
+        """Take a network.
+
+        Args:
+            model: gives logits for normalised ``(batch, z, y, x, channel)``.
+            geometry: what it was built with.
+            precision: of its features.
+            mirrored: axes (0, 1, 2 for z, y, x): the probabilities are those of the mirrored tile, mirrored back.
+            device: of TensorFlow, such as ``"GPU:1"``, that holds the model and computes; None leaves it to TensorFlow.
+        """
+        self.model = model
+        self.geometry = geometry
+        self.classes = int(model.output_shape[-1])
+        self.moments: Moments | None = None
+        self._device = device
+        self._precision, self._mirrored = precision, tuple(mirrored)
+        self._streamed = StreamedNetwork(model, dtype=precision, mirrored=mirrored, compiled=_compiled)
+        self._whole = _whole(model, precision) if self._streamed.normalizations else None
+
+    @property
+    def normalizations(self) -> tuple[str, ...]:
+        """Names of the normalisations by the statistics of what they are given, in order."""
+        return tuple(self._streamed.normalizations)
+
+    @property
+    def tile_dependent(self) -> bool:
+        """Whether such statistics are those of each tile: there are some, and their moments are not fixed."""
+        return bool(self.normalizations) and self.moments is None
+
+    def intensity(self, image: Voxels) -> NDArray[np.float32]:
+        """Offset and scale ``(channel, 2)`` of a whole raw volume."""
+        return volume_intensity(image)
+
+    def start(self, intensity: NDArray[np.float32]) -> "NetworkStream":
+        """Begin a tile."""
+        whole = self._whole if self.tile_dependent else None
+        stream = _WholeTile(whole, self._mirrored) if whole else self._streamed.start(self.moments)
+        return NetworkStream(stream, intensity, _softmax, self._device)
+
+    def features(self, intensity: NDArray[np.float32], moments: Moments, until: str) -> "NetworkStream":
+        """Begin a tile whose features are wanted as they come to a normalisation, the ones before it being fixed."""
+        return NetworkStream(self._streamed.start(moments, until), intensity, _as_float32, self._device)
+
+
+class NetworkStream:
+    """A tile on its way through a network. Started by `NetworkPredictor`."""
+
+    def __init__(self, stream: Any, intensity: NDArray[np.float32], finish: Callable[[Any], Any], device: Any) -> None:
+        """Begin before the first plane."""
+        self._stream, self._intensity, self._finish, self._device = stream, intensity[None], finish, device
+
+    def push(self, planes: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32] | None:
+        """Let raw planes ``(z, y, x, channel)`` in; what is ready ``(z, y, x, class or feature)`` comes out."""
+        import tensorflow as tf
+
+        with _on(self._device):
+            ready = self._stream.push(tf.convert_to_tensor(normalised(planes[None], self._intensity)), last=last)
+            if ready is None:
+                return None
+            result: NDArray[np.float32] = self._finish(ready).numpy()[0]
+        return result
+
+
+class _WholeTile:
+    """A tile that is computed at once, when all of it has come."""
+
+    def __init__(self, network: Callable[[Any], Any], mirrored: Sequence[int]) -> None:
+        self._network, self._axes = network, [axis + 1 for axis in mirrored]
+        self._planes: list[Any] = []
+
+    def push(self, planes: Any, *, last: bool) -> Any | None:
+        import tensorflow as tf
+
+        self._planes.append(planes)
+        if not last:
+            return None
+        tile = self._planes[0] if len(self._planes) == 1 else tf.concat(self._planes, axis=1)
+        self._planes.clear()
+        if not self._axes:
+            return self._network(tile)
+        return tf.reverse(self._network(tf.reverse(tile, self._axes)), self._axes)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    return cast("Callable[..., Any]", tf.function(function, autograph=False, reduce_retracing=True))
+
+
+def _whole(model: Any, precision: Precision) -> Callable[[Any], Any]:
+    """The network for all of a tile, in one graph."""
+    import tensorflow as tf
+
+    if precision != "float32":
+        model = _in_precision(model, precision)
+    spec = tf.TensorSpec([None, None, None, None, model.input_shape[-1]], tf.float32)
+    return cast("Callable[..., Any]", tf.function(lambda tile: model(tile, training=False), [spec], autograph=False))
+
+
+def _in_precision(model: Any, precision: Precision) -> Any:
+    """A copy of a network that computes in another precision."""
+    import keras
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if layer.weights or not isinstance(layer, keras.layers.InputLayer):
+            config["dtype"] = f"mixed_{precision}"
+        return layer.__class__.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _softmax(logits: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+
+def _as_float32(features: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.cast(features, tf.float32)
+
+
+@contextmanager
+def _on(device: str | None) -> Iterator[None]:
+    import tensorflow as tf
+
+    if device is None:
+        yield
+        return
+    with tf.device(device):
+        yield

@@ -1,0 +1,92 @@
+"""What becomes of probabilities: reduced to labels as they come, and kept only where someone asked for them."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.voxels import Part, Voxels
+
+
+class Store(Voxels, Protocol):
+    """Voxels that are written box by box: `HeldVoxels` in memory, `ScratchVoxels` on disk."""
+
+    def write(self, box: Box, voxels: NDArray[Any]) -> None:
+        """Write a box."""
+
+    def flush(self) -> None:
+        """Make sure that what was written outlives this process."""
+
+
+class HeldVoxels:
+    """An array in memory as a `Store`.
+
+    Attributes:
+        array: ``(z, y, x)`` or ``(z, y, x, channel)``.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        """Take the array that is written to."""
+        self.array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, part: Part, /) -> NDArray[Any]:
+        """Read a part."""
+        return self.array[part]
+
+    def write(self, box: Box, voxels: NDArray[Any]) -> None:
+        """Write a box."""
+        self.array[box.slices] = voxels
+
+    def flush(self) -> None:
+        """Memory does not outlive the process."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Where the results of a segmentation go.
+
+    Attributes:
+        classes: the index of the most probable class of each voxel ``(z, y, x)``.
+        probabilities: float32 ``(z, y, x, class)``, if wanted.
+        uncertainty: float32 ``(z, y, x, 1)``, if wanted; see `entropy`.
+    """
+
+    classes: Store
+    probabilities: Store | None = None
+    uncertainty: Store | None = None
+
+    def write(self, box: Box, probabilities: NDArray[np.float32]) -> None:
+        """Reduce the probabilities ``(z, y, x, class)`` of a box to what is wanted."""
+        self.classes.write(box, probabilities.argmax(axis=-1).astype(self.classes.dtype))
+        if self.probabilities is not None:
+            self.probabilities.write(box, probabilities)
+        if self.uncertainty is not None:
+            self.uncertainty.write(box, entropy(probabilities)[..., None])
+
+    def flush(self) -> None:
+        """Make sure that what was written outlives this process."""
+        for store in (self.classes, self.probabilities, self.uncertainty):
+            if store is not None:
+                store.flush()
+
+
+def class_dtype(classes: int) -> Any:
+    """The type of a class index."""
+    return np.uint8 if classes <= np.iinfo(np.uint8).max + 1 else np.uint16
+
+
+def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How undecided the probabilities ``(…, class)`` of a voxel are: 0 where one class is sure, 1 where all are equal.
+
+    Shannon's entropy, divided by the logarithm of the number of classes. Of several networks it is that of their mean:
+    it is high where each of them is unsure, and where they disagree.
+    """
+    classes = probabilities.shape[-1]
+    if classes == 1:
+        return np.zeros(probabilities.shape[:-1], np.float32)
+    logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    total: NDArray[np.float32] = -np.einsum("...c,...c->...", probabilities, logarithms) / np.float32(np.log(classes))
+    return np.clip(total, 0, 1)
