@@ -1,6 +1,5 @@
 """Inference: tile plans under a memory budget, and tiled prediction with any predictor."""
 
-from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.inference.planning import Demand, Plan, make_plan
 from keras_unet3d.inference.predictor import Predictor, TileStream
 from keras_unet3d.inference.segmentation import segment_voxels
@@ -8,7 +7,6 @@ from keras_unet3d.inference.tiles import Tile, TilePlan, one_tile
 
 __all__ = [
     "Demand",
-    "NetworkPredictor",
     "Plan",
     "Predictor",
     "Tile",

@@ -8,12 +8,12 @@ from keras_unet3d.serving.description import (
     read_description,
 )
 from keras_unet3d.serving.export import export_model
-from keras_unet3d.serving.saved_model import SavedModelPredictor, load_model
+from keras_unet3d.serving.saved_model import LoadedModel, load_model
 
 __all__ = [
     "ClassDescription",
+    "LoadedModel",
     "ModelDescription",
-    "SavedModelPredictor",
     "TileGeometry",
     "describe_classes",
     "export_model",

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError, WorkError
-from keras_unet3d.inference.keras_predictor import has_tile_statistics, tile_probabilities
+from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
 from keras_unet3d.serving.versions import next_version
+from keras_unet3d.volumes.box import Box, read_mirrored
+from keras_unet3d.volumes.intensity import normalised, volume_intensity
 from keras_unet3d.volumes.whole_file import written_whole_folder
 
 MEMORY_OF_A_SERVED_TILE = 2e9
@@ -67,17 +70,12 @@ def _check(model: Any, description: ModelDescription) -> None:
 
 
 def _served_network(model: Any, description: ModelDescription) -> Any:
-    """The same weights for tiles of any size, with the statistics that the description names."""
-    import keras
+    """The same for tiles of any size, with the statistics that the description names: frozen ones folded."""
+    from keras_unet3d.network.folding import folded
+    from keras_unet3d.network.statistics import tile_normalizations, with_current_statistics
 
-    from keras_unet3d.network.statistics import with_current_statistics
-
-    inputs = keras.Input((None, None, None, len(description.channels)), name="image")
-    network = keras.models.clone_model(model, input_tensors=inputs)
-    network.set_weights(model.get_weights())
-    if description.statistics == "current":
-        network = with_current_statistics(network)
-    if has_tile_statistics(network) != description.tile_dependent:
+    network = with_current_statistics(model) if description.statistics == "current" else folded(model)
+    if bool(tile_normalizations(network)) != description.tile_dependent:
         raise ValueError(
             f"The network does not have the layers of {description.normalization!r} normalisation with "
             f"{description.statistics} statistics, which its description names."
@@ -86,9 +84,11 @@ def _served_network(model: Any, description: ModelDescription) -> Any:
 
 
 def _write_graph(network: Any, description: ModelDescription, folder: Path) -> None:
+    import keras
     import tensorflow as tf
 
     from keras_unet3d.serving.intensity_graph import volume_intensity_graph
+    from keras_unet3d.serving.variables import named_variables
     from keras_unet3d.serving.volume_graph import segment_volume_graph
 
     if description.tile is None:
@@ -96,8 +96,7 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
     channels = len(description.channels)
     scheme = description.scheme
     label_values = scheme.label_values(np.arange(len(scheme.values)))
-    segment = segment_volume_graph(network, description.geometry.geometry, description.tile, label_values)
-    probabilities = tile_probabilities(network)
+    segment = segment_volume_graph(network, description.size, description.tile, label_values)
     volume = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
     tiles = tf.TensorSpec([None, None, None, None, channels], tf.float32, name="image")
     intensities = tf.TensorSpec([None, channels, 2], tf.float32, name="intensity")
@@ -106,14 +105,14 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
         return {"labels": segment(image)}
 
     def serving_default(image: Any, intensity: Any) -> dict[str, Any]:
-        return {"probabilities": probabilities(image, intensity)}
+        return {"probabilities": keras.ops.softmax(network(normalised(image, intensity), training=False))}
 
     def intensity(image: Any) -> dict[str, Any]:
         return {"intensity": volume_intensity_graph(image)}
 
     # Not Keras' ExportArchive: it stores every variable twice.
     module = tf.Module()
-    module.weights = [variable.value for variable in network.variables]
+    module.weights = named_variables(network)
     signatures = {
         "serving_default": tf.function(serving_default, [tiles, intensities]),
         "segment_volume": tf.function(segment_volume, [volume]),
@@ -124,23 +123,29 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
 
 def _try(folder: Path, network: Any) -> None:
     """Load what was written as a user will, ask every signature about a tiny volume, and compare with the network."""
-    from keras_unet3d.inference.keras_predictor import KerasPredictor
-    from keras_unet3d.inference.segmentation import segment_voxels
-    from keras_unet3d.inference.tiles import one_tile
+    import keras
+
     from keras_unet3d.serving.saved_model import load_model
 
     written = load_model(folder)
-    expected = KerasPredictor(network, written.geometry)
     image = np.random.default_rng(0).normal(1000, 300, (2, 3, 4, len(written.description.channels))).astype(np.float32)
-    plan = one_tile(image.shape, written.geometry)
-    found_probabilities, probabilities = (np.empty((2, 3, 4, written.classes), np.float32) for _ in range(2))
-    segment_voxels(image, written, plan, probabilities=found_probabilities)
-    classes = segment_voxels(image, expected, plan, probabilities=probabilities)
-    labels = written.description.scheme.label_values(classes)
-    sure = np.diff(np.sort(probabilities, axis=-1)[..., -2:])[..., 0] > 1e-4
+    geometry = written.geometry
+    axes = [axis_tiling(n, max(geometry.input_length(n), shortest_of_many(geometry)), geometry) for n in (2, 3, 4)]
+    read = Box.at([axis.read_start(0) for axis in axes], [axis.tile for axis in axes])
+    kept = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3]).slices
+    tile, intensity = read_mirrored(image, read)[None], volume_intensity(image)
+
+    def probabilities(model: Any) -> NDArray[np.float32]:
+        return np.asarray(keras.ops.softmax(model(normalised(tile, intensity[None]), training=False)))
+
+    expected = probabilities(network)
+    best = np.sort(expected[0][kept], axis=-1)
+    sure = best[..., -1] - best[..., -2] > 1e-4
+    labels = written.description.scheme.label_values(expected[0][kept].argmax(axis=-1))
     same = (
-        np.allclose(found_probabilities, probabilities, atol=1e-4)
-        and np.allclose(written.served_intensity(image), expected.intensity(image), rtol=1e-4)
+        np.allclose(probabilities(written.network), expected, atol=1e-4)
+        and np.allclose(written.probabilities(tile, intensity[None]), expected, atol=1e-4)
+        and np.allclose(written.served_intensity(image), intensity, rtol=1e-4)
         and (written.segment_volume(image) == labels)[sure].all()
     )
     if not same:

@@ -10,11 +10,12 @@ from keras_unet3d.serving.versions import GRAPH_FILE
 SIGNATURES = ("segment_volume", "serving_default", "intensity")
 
 _ARITHMETIC = """
-    Abs AddV2 ArgMax BiasAdd Cast ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 EnsureShape
-    ExpandDims Fill FloorDiv FloorMod FusedBatchNormV3 GatherV2 Identity IdentityN Less Max MaxPool MaxPool3D Maximum
-    Mean Min Minimum Mul Neg NoOp OnesLike Pack PartitionedCall Prod Range ReadVariableOp RealDiv Relu Reshape Rsqrt
-    Select SelectV2 Shape Slice Softmax Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall StatelessWhile
-    StopGradient StridedSlice Sub Sum TensorStridedSliceUpdate Tile Transpose Unpack While ZerosLike
+    Abs AddV2 ArgMax BiasAdd BroadcastTo Cast ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2
+    EnsureShape ExpandDims Fill FloorDiv FloorMod FusedBatchNormV3 GatherV2 Identity IdentityN If Less Max MaxPool
+    MaxPool3D Maximum Mean Min Minimum Mul Neg NoOp OnesLike Pack PartitionedCall Prod Range ReadVariableOp RealDiv
+    Relu Reshape Rsqrt Select SelectV2 Shape Slice Softmax Sqrt Square SquaredDifference Squeeze
+    StatefulPartitionedCall StatelessWhile StopGradient StridedSlice Sub Sum TensorStridedSliceUpdate Tile Transpose
+    Unpack While ZerosLike
 """
 ARITHMETIC = frozenset(_ARITHMETIC.split())
 """What our exports compute with, and a little of what other versions of Keras put in its place. None of these reads
@@ -35,7 +36,8 @@ def check_graph(folder: Path) -> None:
     """Read a SavedModel's graph without running it, and refuse what our exports do not need.
 
     Raises:
-        InputError: if the file is damaged, or holds operations or connections beyond those of our exports.
+        InputError: if the file is damaged, lacks a signature, or holds operations or connections beyond those of our
+            exports.
     """
     meta_graph = _read_meta_graph(folder)
     nodes, functions = meta_graph.graph_def.node, meta_graph.graph_def.library.function
@@ -56,6 +58,9 @@ def check_graph(folder: Path) -> None:
             f"{folder}: calls what writes its checkpoint from elsewhere, and was not loaded: it could read or write "
             f"files. Get the model from a source that you trust."
         )
+    missing = [name for name in SIGNATURES if name not in meta_graph.signature_def]
+    if missing:
+        raise InputError(f"{folder}: lacks the signatures {', '.join(missing)}. Export the model again.")
 
 
 def _read_meta_graph(folder: Path) -> Any:

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_unet3d.inference.axis import axis_tiling
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.serving.description import ModelDescription
+from keras_unet3d.volumes.box import Box, read_mirrored
+from keras_unet3d.volumes.intensity import normalised, volume_intensity
 
 VALUES = (0, 7, 300)
 
@@ -42,17 +45,18 @@ def describe():
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory, random_network, describe):
-    """Three models: unpadded with moving statistics, unpadded and deeper with current ones, padded."""
+    """Unpadded with moving statistics and with current ones, padded and deeper, padded with groups."""
     from keras_unet3d.serving.export import export_model
 
     models = {}
-    for name, padding, depth, statistics, tile in [
-        ("moving", "valid", 1, "moving", (22, 26, 20)),
-        ("current", "valid", 2, "current", (52, 48, 48)),
-        ("padded", "same", 1, "moving", (20, 24, 26)),
+    for name, padding, depth, normalization, statistics, tile in [
+        ("moving", "valid", 1, "batch", "moving", (22, 26, 20)),
+        ("current", "valid", 1, "batch", "current", (22, 26, 20)),
+        ("padded", "same", 2, "batch", "moving", (52, 52, 56)),
+        ("group", "same", 1, "group", "moving", (20, 24, 26)),
     ]:
-        network = random_network(2, filters=2, depth=depth, padding=padding, seed=depth)
-        description = describe(Geometry(padding, depth), statistics=statistics, tile=tile)
+        network = random_network(2, filters=2, depth=depth, padding=padding, normalization=normalization, seed=depth)
+        description = describe(Geometry(padding, depth), normalization=normalization, statistics=statistics, tile=tile)
         path = export_model(network, tmp_path_factory.mktemp(name), description)
         models[name] = Exported(path, network, description)
     return models
@@ -66,3 +70,44 @@ def noise():
         return np.random.default_rng(sum(shape)).normal(1000, 200, (*shape, 2)).astype(np.float32)
 
     return image
+
+
+@dataclass(frozen=True)
+class Served:
+    """A network as it is served: raw tiles or volumes in, probabilities out, computed by Keras alone."""
+
+    network: Any
+    geometry: Geometry
+
+    def tiles(self, raw, intensity):
+        logits = self.network(normalised(raw, intensity), training=False).numpy().astype(np.float64)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    def volume(self, image):
+        """The whole mirrored volume in one tile."""
+        axes = [axis_tiling(n, 1000, self.geometry) for n in image.shape[:3]]
+        read = Box.at([axis.read_start(0) for axis in axes], [axis.whole for axis in axes])
+        crop = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3])
+        return self.tiles(read_mirrored(image, read)[None], volume_intensity(image)[None])[0][crop.slices]
+
+    def assert_labels(self, labels, image, values):
+        """The most probable values, save where two are as probable to rounding."""
+        probabilities = self.volume(image)
+        best = np.sort(probabilities, axis=-1)
+        differing = labels != np.asarray(values)[probabilities.argmax(axis=-1)]
+        assert (best[..., -1] - best[..., -2])[differing].max(initial=0) < 1e-4
+
+
+@pytest.fixture(scope="session")
+def served():
+    """Serve a network, or an exported model's with the statistics that it names."""
+    from keras_unet3d.network.statistics import with_current_statistics
+
+    def serve(of, geometry=None):
+        if not isinstance(of, Exported):
+            return Served(of, geometry)
+        network = with_current_statistics(of.network) if of.description.statistics == "current" else of.network
+        return Served(network, of.description.geometry.geometry)
+
+    return serve

@@ -65,23 +65,44 @@ def test_which_statistics_are_those_of_the_tile(normalization, statistics, expec
 
 
 def test_the_served_tile_fits_into_its_memory(describe):
-    # 20 bytes for each of 32 filters: 640 bytes a voxel; 140³ = 2 744 000 and 148³ = 3 241 792 voxels.
+    # The first pair of convolutions needs most: of n voxels a side, 32 channels of n - 2 and 64 of n - 4.
     description = describe(Geometry(), filters=32)
-    assert description.with_tile(640 * 140**3).tile == (140, 140, 140)
-    assert description.with_tile(640 * 148**3 - 1).tile == (140, 140, 140)
+    at_140, at_148 = (10 * (32 * (n - 2) ** 3 + 64 * (n - 4) ** 3) for n in (140, 148))
+    assert description.with_tile(at_140).tile == (140, 140, 140)
+    assert description.with_tile(at_148 - 1).tile == (140, 140, 140)
+    assert description.with_tile(at_148).tile == (148, 148, 148)
     assert description.with_tile(1).tile == (100, 100, 100)
     assert describe(Geometry(), tile=(100, 132, 116)).with_tile(1e12).tile == (100, 132, 116)
 
 
-@pytest.mark.parametrize("changes", [{"tile": (92, 100, 100)}, {"tile": (101, 100, 100)}, {"unlabeled": 7}])
+@pytest.mark.parametrize(
+    "changes", [{"tile": (92, 100, 100)}, {"tile": (101, 100, 100)}, {"unlabeled": 7}, {"bfloat16": {"structure 7": 1}}]
+)
 def test_contradictions_are_refused(changes, describe):
     with pytest.raises(ValidationError):
         describe(Geometry(), **changes)
 
 
 def test_a_newer_package_is_named(written):
-    with pytest.raises(InputError, match=r"keras-unet3d 9\.1.*format 2.*pip install --upgrade"):
-        read_description(written(format=2, package_version="9.1", classes="in a new form"))
+    with pytest.raises(InputError, match=r"keras-unet3d 9\.1.*format 3.*pip install --upgrade"):
+        read_description(written(format=3, package_version="9.1", classes="in a new form"))
+
+
+def test_an_older_format_is_to_be_exported_again(written):
+    with pytest.raises(InputError, match=r"format 1; .* format 2\. Export the model again"):
+        read_description(written(format=1, package_version="0.0.9"))
+
+
+@pytest.mark.parametrize(
+    ("dice", "agrees"),
+    [
+        (None, False),
+        ({"structure 0": 1.0, "structure 7": 0.999, "structure 300": None}, True),
+        ({"structure 0": 1.0, "structure 7": 0.9989, "structure 300": None}, False),
+    ],
+)
+def test_bfloat16_agrees_where_every_class_was_seen_to(dice, agrees, describe):
+    assert describe(bfloat16=dice).bfloat16_agrees is agrees
 
 
 def test_a_wrong_entry_is_named(written):

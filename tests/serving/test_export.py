@@ -9,7 +9,6 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from keras_unet3d.errors import WorkError
-from keras_unet3d.inference.keras_predictor import KerasPredictor
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.network.unet import build_unet3d
 from keras_unet3d.serving import export
@@ -59,6 +58,14 @@ def test_the_export_fills_in_what_it_knows(exported):
     assert description.tile == (22, 26, 20)
 
 
+def test_frozen_statistics_are_part_of_the_convolutions(exported):
+    names = [name for name, _ in tf.train.list_variables(str(exported["moving"].path / "variables" / "variables"))]
+    weights = [name for name in names if name.startswith("weights")]
+    convolutions, transposed = 2 * 2 + 2 + 1, 1  # at a depth of 1: two down, two at the bottom, two up, and the head
+    assert len(weights) == 2 * convolutions + transposed
+    assert not any("_norm" in name for name in names)
+
+
 def test_versions_count_up(tmp_path, describe):
     network = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same", normalization=None)
     description = describe(GEOMETRY, normalization=None, tile=(20, 20, 20))
@@ -95,13 +102,13 @@ def test_an_export_that_gives_something_else_is_not_published(tmp_path, describe
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_of_fixed_size_is_served_at_any_size(tmp_path, describe, noise):
+def test_a_network_of_fixed_size_is_served_at_any_size(tmp_path, describe, noise, served):
     network = build_unet3d((16, 16, 16, 2), 3, filters=2, depth=1, padding="same")
     any_size = build_unet3d((None, None, None, 2), 3, filters=2, depth=1, padding="same")
     any_size.set_weights(network.get_weights())
     model = load_model(export_model(network, tmp_path, describe(GEOMETRY, tile=(20, 20, 20))))
     tiles, intensity = noise(1, 4, 8, 24), np.array([[[1000, 200], [1000, 200]]], np.float32)
-    expected = KerasPredictor(any_size, GEOMETRY).probabilities(tiles, intensity)
+    expected = served(any_size, GEOMETRY).tiles(tiles, intensity)
     np.testing.assert_allclose(model.probabilities(tiles, intensity), expected, atol=1e-5)
 
 

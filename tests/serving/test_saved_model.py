@@ -4,20 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
-import warnings
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.inference.axis import axis_tiling
-from keras_unet3d.inference.keras_predictor import KerasPredictor
-from keras_unet3d.inference.predictor import Predictor
-from keras_unet3d.inference.segmentation import segment_voxels
-from keras_unet3d.inference.tiles import TilePlan, one_tile
-from keras_unet3d.network.statistics import with_current_statistics
+from keras_unet3d.serving.description import DESCRIPTION_FILE
 from keras_unet3d.serving.saved_model import load_model
+from keras_unet3d.volumes.intensity import volume_intensity
 
+VALUES = (0, 7, 300)
 SHAPES = [(1, 1, 1), (1, 5, 2), (9, 8, 7), (3, 40, 21)]
 
 ELSEWHERE = """
@@ -37,7 +35,8 @@ folder, models = sys.argv[1], json.loads(sys.argv[2])
 given, found = np.load(folder + "/given.npz"), {}
 for name, path in models.items():
     loaded = tf.saved_model.load(path)
-    before = [variable.numpy() for variable in loaded.weights]
+    weights = [variable for layer in loaded.weights.values() for variable in layer.values()]
+    before = [variable.numpy() for variable in weights]
     assert before
     for key in given.files:
         image = tf.constant(given[key])
@@ -48,19 +47,11 @@ for name, path in models.items():
         elif key.startswith("volume"):
             found[name + key] = loaded.signatures["segment_volume"](image=image)["labels"].numpy()
             found[name + key + " intensity"] = loaded.signatures["intensity"](image=image)["intensity"].numpy()
-    for variable, value in zip(loaded.weights, before):
+    for variable, value in zip(weights, before):
         assert (variable.numpy() == value).all(), variable.name
 assert not any(name.startswith("keras_unet3d") for name in sys.modules)
 np.savez(folder + "/found.npz", **found)
 """
-
-
-def served_as(model):
-    """The network as `serving_default` runs it."""
-    network = model.network
-    if model.description.statistics == "current":
-        network = with_current_statistics(network)
-    return KerasPredictor(network, model.description.geometry.geometry)
 
 
 @pytest.fixture(scope="module")
@@ -81,55 +72,52 @@ def elsewhere(exported, tmp_path_factory):
     return given, dict(np.load(folder / "found.npz"))
 
 
-NAMES = ["moving", "current", "padded"]
+NAMES = ["moving", "current", "padded", "group"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_raw_tiles_of_two_volumes_without_this_package(name, exported, elsewhere):
+def test_raw_tiles_of_two_volumes_without_this_package(name, exported, elsewhere, served):
     given, found = elsewhere
-    expected = served_as(exported[name]).probabilities(given[f"{name} tiles"], given[f"{name} intensity"])
+    expected = served(exported[name]).tiles(given[f"{name} tiles"], given[f"{name} intensity"])
     np.testing.assert_allclose(found[f"{name} tiles"], expected, atol=1e-5)
     assert found[f"{name} tiles"].dtype == np.float32
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", NAMES)
-def test_volumes_without_this_package(name, shape, exported, elsewhere):
+def test_volumes_without_this_package(name, shape, exported, elsewhere, served):
     given, found = elsewhere
     image, labels = given[f"volume{shape}"], found[f"{name}volume{shape}"]
-    model = exported[name]
-    predictor = served_as(model)
-    z, y, x = (axis_tiling(n, t, predictor.geometry) for n, t in zip(shape, model.description.tile, strict=True))
-    probabilities = np.empty((*shape, 3), np.float32)
-    with warnings.catch_warnings():  # of statistics of the tile: the graph has the same tiles
-        warnings.simplefilter("ignore")
-        classes = segment_voxels(image, predictor, TilePlan((z, y, x), 0), probabilities=probabilities)
-    best = np.sort(probabilities, axis=-1)
-    differing = labels != model.description.scheme.label_values(classes)
-    assert (best[..., -1] - best[..., -2])[differing].max(initial=0) < 1e-5
+    served(exported[name]).assert_labels(labels, image, VALUES)
     assert (labels.dtype, labels.shape) == (np.uint16, shape)  # 300 is a value
-    assert set(np.unique(labels)) <= {0, 7, 300}
     intensity = found[f"{name}volume{shape} intensity"]
-    np.testing.assert_allclose(intensity, predictor.intensity(image), rtol=1e-5)
+    np.testing.assert_allclose(intensity, volume_intensity(image), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_loaded_model_is_a_predictor_like_the_network(name, exported, noise):
+def test_the_network_is_the_one_that_was_exported(name, exported, served, noise):
     model = exported[name]
-    predictor, expected = load_model(model.path.parent), served_as(model)
-    assert isinstance(predictor, Predictor)
-    assert predictor.path == model.path
-    assert (predictor.geometry, predictor.classes, predictor.tile_dependent) == (
-        expected.geometry,
-        expected.classes,
-        expected.tile_dependent,
-    )
-    image = noise(6, 7, 8)
-    found, wanted = (np.empty((6, 7, 8, 3), np.float32) for _ in range(2))
-    plan = one_tile(image.shape, predictor.geometry)
-    segment_voxels(image, predictor, plan, probabilities=found)
-    segment_voxels(image, expected, plan, probabilities=wanted)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    loaded = load_model(model.path.parent)
+    assert loaded.path == model.path
+    assert loaded.description.size == loaded.size
+    assert loaded.description.tile_dependent == (name in {"current", "group"})
+    n = loaded.geometry.minimum
+    tiles, intensity = noise(1, n, n, n), np.array([[[1000, 200], [900, 100]]], np.float32)
+    expected = served(model).tiles(tiles, intensity)
+    np.testing.assert_allclose(served(loaded.network, loaded.geometry).tiles(tiles, intensity), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded.probabilities(tiles, intensity), expected, atol=1e-5)
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in loaded.network.layers)
+
+
+def test_the_network_is_loaded_without_running_the_graph(exported, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(tf.saved_model, "load", fail)
+    model = load_model(exported["padded"].path)
+    assert model.network.input_shape == (None, None, None, None, 2)
+    with pytest.raises(AssertionError):
+        model.served_intensity(np.zeros((1, 1, 1, 2), np.float32))
 
 
 def test_integers_are_served_too(exported, noise):
@@ -138,14 +126,51 @@ def test_integers_are_served_too(exported, noise):
     np.testing.assert_array_equal(model.segment_volume(image.astype(np.uint16)), model.segment_volume(image))
 
 
-def test_a_damaged_model_is_a_sentence(exported, tmp_path):
-    whole = exported["moving"].path
-    for name, damage in {"graph": "saved_model.pb", "variables": "variables/variables.index"}.items():
-        folder = shutil.copytree(whole, tmp_path / name)
-        (folder / damage).write_bytes((folder / damage).read_bytes()[:50])
-        with pytest.raises(InputError, match=r"Export the model again"):
-            load_model(folder)
-    folder = shutil.copytree(whole, tmp_path / "missing")
+DAMAGES = {
+    "graph": "saved_model.pb",
+    "index": "variables/variables.index",
+    "data": "variables/variables.data-00000-of-00001",
+}
+
+
+@pytest.mark.parametrize("part", DAMAGES)
+def test_a_damaged_model_is_a_sentence(part, exported, tmp_path):
+    folder = shutil.copytree(exported["moving"].path, tmp_path / "1")
+    file = folder / DAMAGES[part]
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(InputError, match=rf"{tmp_path}.*Export the model again"):
+        load_model(tmp_path)
+
+
+def test_a_single_wrong_byte_is_found(exported, tmp_path):
+    folder = shutil.copytree(exported["moving"].path, tmp_path / "1")
+    file = folder / DAMAGES["data"]
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(InputError, match=rf"{tmp_path}.*Export the model again"):
+        load_model(tmp_path)
+
+
+def test_a_model_without_variables_is_a_sentence(exported, tmp_path):
+    folder = shutil.copytree(exported["moving"].path, tmp_path / "1")
     shutil.rmtree(folder / "variables")
     with pytest.raises(InputError, match=r"Export the model again"):
-        load_model(folder)
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filters": 10_000_000}, r"kernels of \d+ numbers together, the network that it describes has \d+"),
+        ({"classes": [{"value": value, "name": str(value)} for value in (0, 7, 8, 9)]}, "numbers together"),
+        ({"normalization": "group"}, r"has a gamma \(2,\) in down0a_norm, its variables none"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_description_of_another_network_is_refused_before_that_is_built(changes, message, exported, tmp_path):
+    folder = shutil.copytree(exported["moving"].path, tmp_path / "1")
+    plain = json.loads((folder / DESCRIPTION_FILE).read_text()) | changes
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(plain))
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path)
