@@ -34,7 +34,7 @@ def computed(model: keras.Model, tile: Any, moments: ChooseMoments, until: str |
     def value(tensor: Any) -> Any:
         if id(tensor) not in known:
             layer = made_by[id(tensor)]
-            inputs = [value(each) for each in layer.input] if isinstance(layer.input, list) else value(layer.input)
+            inputs: Any = [value(each) for each in layer.input] if isinstance(layer.input, list) else value(layer.input)
             if isinstance(layer, keras.layers.GroupNormalization):
                 scale, shift = scale_and_shift(layer, *moments(layer, inputs))
                 known[id(tensor)] = inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)

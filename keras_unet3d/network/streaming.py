@@ -15,6 +15,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from keras_unet3d.network.statistics import scale_and_shift
+
 Moments = Mapping[str, tuple[Any, Any]]
 """Mean and variance of each channel, by the name of the normalisation that they are for."""
 
@@ -138,11 +140,11 @@ class StreamedNetwork:
         return ops.flip(kernel, axis=self._mirrored) if self._mirrored else kernel
 
     def _frozen(self, layer: Any) -> Callable[[Any], Any]:
-        return lambda planes: self._scaled(planes, *_scale(layer, layer.moving_mean, layer.moving_variance))
+        return lambda planes: self._scaled(planes, *scale_and_shift(layer, layer.moving_mean, layer.moving_variance))
 
     def _fixed(self, layer: Any) -> Callable[..., Any]:
         def normalise(planes: Any, mean: Any, variance: Any) -> Any:
-            return self._scaled(planes, *_scale(layer, mean, variance))
+            return self._scaled(planes, *scale_and_shift(layer, mean, variance))
 
         return normalise
 
@@ -347,9 +349,3 @@ def _cropped(sides: Sequence[tuple[int, int]]) -> Callable[[Any], Any]:
     """Crop y and x; along z, planes are left out instead."""
     y, x = (slice(low, -high or None) for low, high in sides)
     return lambda planes: planes[:, :, y, x]
-
-
-def _scale(layer: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
-    """The factor and the summand per channel that a normalisation with given moments comes to."""
-    scale = layer.gamma * ops.rsqrt(variance + layer.epsilon)
-    return scale, layer.beta - mean * scale

@@ -102,3 +102,13 @@ def test_groups_are_of_eight_channels_or_of_more_where_eight_do_not_divide_them(
 def test_an_unknown_normalisation_is_refused():
     with pytest.raises(ValueError, match="Received: 'layer'"):
         build_unet3d(normalization="layer")
+
+
+def test_kernels_can_begin_as_zeros_where_all_weights_are_replaced():
+    drawn = build_unet3d((None, None, None, 1), 2, filters=2, depth=1, seed=0)
+    zeros = build_unet3d((None, None, None, 1), 2, filters=2, depth=1, initial="zeros")
+    kernels = [variable.numpy() for variable in zeros.variables if variable.name == "kernel"]
+    assert kernels
+    assert not any(kernel.any() for kernel in kernels)
+    assert all(variable.numpy().any() for variable in drawn.variables if variable.name == "kernel")
+    assert [variable.path for variable in zeros.variables] == [variable.path for variable in drawn.variables]
