@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -119,9 +120,21 @@ class _WholeTile:
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a step when it is first called, once for planes of any size."""
     import tensorflow as tf
 
-    return cast("Callable[..., Any]", tf.function(function, autograph=False, reduce_retracing=True))
+    graphs: dict[int, Callable[..., Any]] = {}
+
+    def call(planes: Any, *moments: Any) -> Any:
+        channels = planes.shape[-1]
+        if channels not in graphs:
+            spec = tf.TensorSpec([1, None, None, None, channels], planes.dtype)
+            specs = [spec, *(tf.TensorSpec([channels], tf.float32) for _ in moments)]
+            # A partial has no code of its own, by which TensorFlow would take all steps for one that is traced in vain.
+            graphs[channels] = tf.function(partial(function), specs, autograph=False)
+        return graphs[channels](planes, *moments)
+
+    return call
 
 
 def _whole(model: Any, precision: Precision) -> Callable[[Any], Any]:

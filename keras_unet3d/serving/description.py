@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.axis import shortest_of_many
+from keras_unet3d.inference.planning import WHOLE_TILE_BYTES
 from keras_unet3d.network.sizes import Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.versions import version_folder
@@ -22,13 +23,6 @@ FORMAT: Final = 2
 
 AGREEING_DICE = 0.999
 """Dice from which on the labels of two precisions count as the same."""
-
-BYTES_PER_NUMBER = 10
-"""What the graph of a model takes at its peak for each number that a tile needs at least (`NetworkSize.held_whole`).
-
-Measured with 8 and 32 filters and tiles of 100 to 212 voxels a side, in float32: 5.0 to 7.8 unpadded, 7.1 to 8.9
-zero-padded, and up to 9.6 with the statistics of the volume.
-"""
 
 DESCRIPTION_FILE = Path("assets.extra", "unet3d.json")
 
@@ -200,7 +194,7 @@ class ModelDescription(BaseModel):
         geometry, size = self.geometry.geometry, self.size
         length = shortest_of_many(geometry)
         following = length + geometry.multiple
-        while BYTES_PER_NUMBER * size.held_whole((following,) * 3) <= memory:
+        while WHOLE_TILE_BYTES * size.held_whole((following,) * 3) <= memory:
             length, following = following, following + geometry.multiple
         return self.model_copy(update={"tile": (length, length, length)})
 

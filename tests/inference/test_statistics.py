@@ -40,7 +40,7 @@ def test_one_tile_gives_current_statistics_and_several_give_the_same(normalizati
     model = random_network(1, filters=4, depth=geometry.depth, padding=geometry.padding, normalization=normalization)
     image = noise((9, 70 if geometry.padding == "same" else 22, 13))
     current = probabilities(image, NetworkPredictor(model, geometry), one_tile(image.shape, geometry))
-    z, y, x = one_tile(image.shape, geometry).axes
+    z, _, x = one_tile(image.shape, geometry).axes
     split = axis_tiling(image.shape[1], shortest_of_many(geometry) + 2 * geometry.multiple, geometry)
     shallow = axis_tiling(image.shape[0], shortest_of_many(geometry), geometry)
     for axes, slab in [((z, split, x), 2 * geometry.multiple), ((shallow, split, x), None)]:
