@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from unet3d_cli.quiet_tensorflow import quiet_tensorflow
+from unet3d_cli.telling import tell
 
 from keras_unet3d.errors import InputError, UNet3DError
 
@@ -76,17 +77,17 @@ def _explain(error: BaseException, *, debug: bool) -> int:
             error.show()
             return WRONG_INPUT
         case UNet3DError():
-            click.echo(f"Error: {error}", err=True)
+            tell(error, f"Error: {error}")
             return WRONG_INPUT if isinstance(error, InputError) else WORK_FAILED
         case KeyboardInterrupt():
-            click.echo("\nInterrupted.", err=True)
+            tell(error, "\nInterrupted.")
             return INTERRUPTED
         case MemoryError():
-            click.echo("Error: the memory of this machine does not suffice. Use smaller volumes or tiles.", err=True)
+            tell(error, "Error: the memory of this machine does not suffice. Use smaller volumes or tiles.")
             return WORK_FAILED
     hint = "" if debug else "; run again with --debug to see where"
     first_line = (str(error).strip() or "no message").splitlines()[0]
-    click.echo(f"Error: unexpected {type(error).__name__} ({first_line}){hint}.", err=True)
+    tell(error, f"Error: unexpected {type(error).__name__} ({first_line}){hint}.")
     return WORK_FAILED
 
 

@@ -65,6 +65,27 @@ class Channels(click.ParamType):  # type: ignore[type-arg]
         return tuple(Path(part) for part in parts)
 
 
+class Memory(click.ParamType):  # type: ignore[type-arg]
+    """An amount of memory, as in ``6GB``; read as bytes."""
+
+    name = "memory"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        """What the help shows for a value."""
+        return "6GB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read what was typed; click hands a value that was read before in again."""
+        from keras_unet3d.inference.budget import parse_memory
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_memory(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
 class Setting(click.ParamType):  # type: ignore[type-arg]
     """``network.filters=16``: the name of a setting and a TOML value; a value that is no TOML is text."""
 
@@ -86,6 +107,28 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
             return name, tomllib.loads(f"value = {text.strip()}")["value"]
         except tomllib.TOMLDecodeError:
             return name, text.strip()
+
+
+class SectionedCommand(click.Command):
+    """A command whose many options are listed in sections.
+
+    Args:
+        sections: names of parameters by the title of their section; all others are listed last, under "Options".
+    """
+
+    def __init__(self, *arguments: Any, sections: dict[str, tuple[str, ...]], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of one section after those of the other."""
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        records = {option.name: option.get_help_record(ctx) for option in options}
+        for title, names in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl([record for name in names if (record := records.pop(name))])
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in records.values() if record])
 
 
 def _all_of(*options: Decorator) -> Decorator:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from unet3d_cli.terminal import Terminal
 
-    from keras_unet3d.inference import TilePlan
     from keras_unet3d.metrics import Overlap
     from keras_unet3d.training.listener import StepReport
 
@@ -112,17 +111,23 @@ class VoxelProgress(_Line):
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(terminal, "Segmenting")
-        self._start = time.monotonic()
+        self._voxels = 0
+        self._begun: tuple[float, float] | None = None
 
-    def planned(self, plan: TilePlan) -> None:
-        """Say which tiles, and start the clock."""
-        self._terminal.note(f"{plan}.")
-        self._start = time.monotonic()
+    def begin(self, voxels: int) -> None:
+        """Begin with a volume of so many voxels."""
+        self._voxels, self._begun = voxels, None
 
-    def done(self, voxels: int, of: int) -> None:
-        """So many voxels are done, of so many."""
-        rate = voxels / max(time.monotonic() - self._start, 1e-9)
-        self.show(voxels / of, f"{rate / 1000:,.0f} thousand voxels/s", (of - voxels) / rate if rate else None)
+    def done(self, share: float) -> None:
+        """This share of the work is done; what was done the first time is no work of this process."""
+        now = time.monotonic()
+        if self._begun is None:
+            self._begun = now, share
+            return
+        start, there_already = self._begun
+        rate = (share - there_already) / max(now - start, 1e-9)
+        text = f"{rate * self._voxels / 1000:,.0f} thousand voxels/s"
+        self.show(share, text, (1 - share) / rate if rate > 0 else None)
 
 
 def duration(seconds: float) -> str:

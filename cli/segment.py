@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from unet3d_cli.options import Channels, debug_option, json_option, meaning_options, quiet_option, read_meaning
+from unet3d_cli.options import (
+    Channels,
+    Memory,
+    SectionedCommand,
+    debug_option,
+    json_option,
+    meaning_options,
+    quiet_option,
+    read_meaning,
+)
+from unet3d_cli.telling import tell
 
 from keras_unet3d.errors import InputError, UNet3DError
 
@@ -15,24 +28,57 @@ if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d.annotation import LabelScheme
-    from keras_unet3d.api import Segmentation
+    from keras_unet3d.api import Segmentation, SegmentationPlan
+    from keras_unet3d.inference.postprocessing import ClassChange
 
 Image = tuple[Path, ...]
+Pair = tuple[Image, Path | None]
+Work = Callable[[Image, Any, Any], None]
+
+SECTIONS = {
+    "Model": ("models", "precision", "statistics", "mirrored"),
+    "Results": ("out_dir", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
+    "Afterwards, to each class but the background": ("largest_component", "min_size_mm3", "fill_holes"),
+    "Memory and time": ("memory", "plan_only", "resume"),
+}
 
 
-@click.command("segment", short_help="Label every voxel of images.")
+@click.command("segment", cls=SectionedCommand, sections=SECTIONS, short_help="Label every voxel of images.")
 @click.argument("files", nargs=-1, required=True, type=Channels(), metavar="IN OUT | IN… --out-dir FOLDER")
 @click.option(
     "--out-dir",
     type=click.Path(path_type=Path),
+    metavar="FOLDER",
     help="Segment every IN into this folder: names stay, and so do formats that hold labels (else .nii.gz).",
 )
 @click.option(
     "--model",
+    "models",
     type=click.Path(path_type=Path),
-    default="models/unet3d",
+    metavar="FOLDER",
+    multiple=True,
+    default=["models/unet3d"],
     show_default=True,
-    help="A model's folder; without a version, the newest.",
+    help="A model's folder; without a version, the newest. Repeat for others: their probabilities are averaged.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of the computation. auto: bfloat16 where this machine is faster with it and the model was seen to give the "
+    "same labels (unet3d info says whether).",
+)
+@click.option(
+    "--statistics",
+    type=click.Choice(["volume", "current"]),
+    default="volume",
+    show_default=True,
+    help="Of the whole volume, or of each tile, which can leave seams. Matters only for models that normalise by the "
+    "statistics of what they are given.",
+)
+@click.option(
+    "--tta", "mirrored", is_flag=True, help="Average over mirrored tiles, along the axes that training mirrored."
 )
 @click.option(
     "--keep", type=click.Path(path_type=Path), metavar="FILE", help="An annotation of IN; what it says stays."
@@ -41,24 +87,51 @@ Image = tuple[Path, ...]
 @click.option(
     "--probabilities", type=click.Path(path_type=Path), metavar="FILE", help="Write class probabilities, too."
 )
+@click.option(
+    "--uncertainty",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write how undecided the probabilities are, too: their entropy, from 0, sure, to 1.",
+)
+@click.option("--largest-component", is_flag=True, help="Keep only the largest component.")
+@click.option(
+    "--min-size", "min_size_mm3", type=float, metavar="MM3", help="Remove components below this volume, in mm³."
+)
+@click.option("--fill-holes", is_flag=True, help="Fill background that it encloses.")
+@click.option(
+    "--memory",
+    type=Memory(),
+    help="What the process may take, at most (of a GPU, its memory). By default what it holds and 75% of what is free.",
+)
+@click.option(
+    "--plan", "plan_only", is_flag=True, help="Say tiles, work, memory and time, and stop; OUT may be left out."
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with what a killed call with the same images, models and options has left. An OUT that was finished is "
+    "done again.",
+)
 @quiet_option
 @json_option
 @debug_option
 def command(
     files: tuple[Image, ...],
     out_dir: Path | None,
-    model: Path,
+    models: tuple[Path, ...],
     keep: Path | None,
     annotated_slices: tuple[str, ...],
     unlabeled: int | None,
     dense: bool,
-    probabilities: Path | None,
+    plan_only: bool,
     quiet: bool,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Label every voxel of IN; OUT has the grid of IN, and its suffix is its format.
 
     The channels of one IN can come in several files, with commas between. A folder is read as one DICOM series.
+    IN may be larger than memory: the work is planned before it starts, and what is done is kept on disk.
 
     \b
     Examples:
@@ -67,46 +140,74 @@ def command(
       unet3d segment scan_c0.tif,scan_c1.tif labels.tif --probabilities probabilities.tif
       unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
       unet3d segment a.nii.gz b.nii.gz --out-dir segmented
+    What will it take, and with less memory?
+      unet3d segment scan.nii.gz --plan
+      unet3d segment scan.nii.gz --plan --memory 4GB
+    Better answers for more time:
+      unet3d segment scan.nii.gz labels.nii.gz --tta --uncertainty unsure.nii.gz
+      unet3d segment scan.nii.gz labels.nii.gz --model models/a --model models/b
     """
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api
     from keras_unet3d.serving.description import read_description
     from keras_unet3d.serving.versions import version_folder
-    from keras_unet3d.volumes.outputs import check_output_folder, check_outputs, output_for
+    from keras_unet3d.volumes.outputs import check_output_folder, check_outputs
 
-    pairs = _pairs(files) if out_dir is None else [(image, output_for(image, out_dir)) for image in files]
-    if len(pairs) > 1 and (keep or probabilities):
-        raise click.UsageError("--keep and --probabilities belong to one image. Give one IN.")
+    pairs = _pairs(files, out_dir, plan_only=plan_only)
+    others = [file for file in (asked["probabilities"], asked["uncertainty"]) if file]
+    if len(pairs) > 1 and (keep or others):
+        raise click.UsageError("--keep, --probabilities and --uncertainty belong to one image. Give one IN.")
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
+    options = _options(**asked)
     if out_dir is not None:
         check_output_folder(out_dir)
-    check_outputs(pairs, others=[probabilities] if probabilities else [], in_new_folder=out_dir is not None)
-    version = version_folder(model)  # one for all images, also if a newer one appears meanwhile
-    _check_replaced([output for _, output in pairs], read_description(version).scheme)
+    written = [(image, output) for image, output in pairs if output is not None]
+    check_outputs(written, others=others, in_new_folder=out_dir is not None)
+    versions = [version_folder(model) for model in models]  # for all images, also if newer ones appear meanwhile
+    if not plan_only:
+        _check_replaced([output for _, output in written], read_description(versions[0]).scheme)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
-    terminal.note(f"Model: {version}")
-    job = _Job(terminal, {"keep": keep, "meaning": meaning, "probabilities": probabilities})
-    if out_dir is not None:
+    terminal.note(f"Model: {', '.join(map(str, versions))}")
+    job = _Job(terminal, {"keep": keep, "meaning": meaning, "options": options})
+    if out_dir is not None and not plan_only:
         out_dir.mkdir(parents=True, exist_ok=True)
+    done = "planned" if plan_only else "segmented"
+    work: Work = job.plan if plan_only else job.segment
     if len(pairs) == 1:
-        job.run(*pairs[0], version)  # by its path: a wrong image is found before the model is loaded
+        (image, output), *_ = pairs
+        work(image, output, versions)  # by their paths: a wrong image is found before a model is loaded
     else:
-        job.run_all(pairs, api.load_model(version))
-    terminal.result({"model": str(version), "segmented": job.done, "failed": job.failed})
+        job.do_all(pairs, work, api.load_models(versions), done)
+    terminal.result({"models": list(map(str, versions)), done: job.done, "failed": job.failed})
     if job.failed:
         raise click.exceptions.Exit(1)
 
 
-def _pairs(files: tuple[Image, ...]) -> list[tuple[Image, Path]]:
-    """IN and OUT, where no folder was named."""
+def _pairs(files: tuple[Image, ...], out_dir: Path | None, *, plan_only: bool) -> list[Pair]:
+    """Every IN with its OUT."""
+    from keras_unet3d.volumes.outputs import output_for
+
+    if out_dir is not None:
+        return [(image, output_for(image, out_dir)) for image in files]
+    if plan_only and len(files) == 1:
+        return [(files[0], None)]
     if len(files) != 2 or len(files[1]) > 1:
         raise click.UsageError(
             f"Expected one IN and one OUT, or --out-dir FOLDER for any number of images. Received: {len(files)} "
             f"{'file' if len(files) == 1 else 'files'}, without --out-dir."
         )
     return [(files[0], files[1][0])]
+
+
+def _options(*, largest_component: bool, min_size_mm3: float | None, fill_holes: bool, **asked: Any) -> Any:
+    """All that is asked for, in the library's words."""
+    from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.inference.postprocessing import PostProcessing
+
+    post_processing = PostProcessing(largest_component, min_size_mm3, fill_holes)
+    return SegmentOptions(post_processing=post_processing, **asked)
 
 
 def _check_replaced(outputs: list[Path], scheme: LabelScheme) -> None:
@@ -126,71 +227,117 @@ def _check_replaced(outputs: list[Path], scheme: LabelScheme) -> None:
 
 
 class _Job:
-    """Segments images one after the other and keeps what there is to say."""
+    """Plans or segments images one after the other and keeps what there is to say."""
 
-    def __init__(self, terminal: Terminal, options: dict[str, Any]) -> None:
+    def __init__(self, terminal: Terminal, settings: dict[str, Any]) -> None:
         self._terminal = terminal
-        self._options = options
+        self._settings = settings
         self.done: list[dict[str, Any]] = []
         self.failed: list[dict[str, str]] = []
 
-    def run_all(self, pairs: list[tuple[Image, Path]], model: Any) -> None:
+    def do_all(self, pairs: list[Pair], work: Work, models: Any, done: str) -> None:
         """A wrong image does not stop the others; a summary lists it."""
         for image, output in pairs:
             try:
-                self.run(image, output, model)
+                work(image, output, models)
             except UNet3DError as error:
-                click.echo(f"Error: {error}", err=True)
+                tell(error, f"Error: {error}")
                 self.failed.append({"image": _shown(image), "error": str(error)})
-        self._terminal.say(f"{len(self.done)} of {len(pairs)} images were segmented.")
+        self._terminal.say(f"{len(self.done)} of {len(pairs)} images were {done}.")
         if self.failed:
-            click.echo(f"Not segmented: {', '.join(each['image'] for each in self.failed)}", err=True)
+            click.echo(f"Not {done}: {', '.join(each['image'] for each in self.failed)}", err=True)
 
-    def run(self, image: Image, output: Path, model: Any) -> None:
+    def plan(self, image: Image, _: Path | None, models: Any) -> None:
+        """Say what segmenting one image would take."""
+        from unet3d_cli.segmentation_plan import as_json, facts
+
+        from keras_unet3d import api
+
+        planned = api.plan_segmentation(image if len(image) > 1 else image[0], model=models, **self._settings)
+        for warning in planned.warnings:
+            self._terminal.warn(warning)
+        self._terminal.say(_shown(image))
+        for name, text in facts(planned).items():
+            self._terminal.say(f"  {name + ':':<11} {text}")
+        self.done.append({"image": _shown(image), **as_json(planned)})
+
+    def segment(self, image: Image, output: Path, models: Any) -> None:
         """Segment one image."""
         from unet3d_cli.progress import VoxelProgress
+        from unet3d_cli.segmentation_plan import as_json, print_notes
 
         from keras_unet3d import api
 
         start = time.monotonic()
         self._terminal.note(f"{_shown(image)} → {output}")
+        plans: list[SegmentationPlan] = []
         with VoxelProgress(self._terminal) as progress:
+
+            def on_plan(planned: SegmentationPlan) -> None:
+                plans.append(planned)
+                for warning in planned.warnings:
+                    self._terminal.warn(warning)
+                print_notes(self._terminal.note, planned)
+                if self._settings["options"].resume and not planned.done:
+                    self._terminal.note("Nothing was there to be resumed: beginning.")
+                progress.begin(prod(planned.plan.tiles.volume))
+
             result = api.segment(
                 image if len(image) > 1 else image[0],
                 output,
-                model=model,
-                on_plan=progress.planned,
+                model=models,
+                on_plan=on_plan,
                 progress=progress.done,
-                **self._options,
+                **self._settings,
             )
         seconds = time.monotonic() - start
-        for warning in result.warnings:
-            self._terminal.warn(warning)
-        shares = _shares(result)
-        listed = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-        self._terminal.say(f"{output}: {result.labels.grid}; {listed}; {seconds:.1f} s.")
-        if self._options["probabilities"]:
-            self._terminal.say(f"{self._options['probabilities']}: probabilities of {', '.join(shares)}.")
+        self._say(result, output, seconds)
         self.done.append(
             {
                 "image": _shown(image),
                 "output": str(output),
-                "tiles": len(result.plan),
+                "plan": as_json(plans[0]),
                 "seconds": round(seconds, 2),
-                "shares": shares,
+                "shares": result.shares,
+                "changes": {name: _change_as_json(change) for name, change in result.changes.items()},
                 "warnings": list(result.warnings),
             }
         )
+
+    def _say(self, result: Segmentation, output: Path, seconds: float) -> None:
+        from keras_unet3d.volumes.axes import named
+
+        listed = ", ".join(f"{name} {share:.1%}" for name, share in result.shares.items())
+        self._terminal.say(f"{output}: {named(result.plan.tiles.volume)}; {listed}; {seconds:.1f} s.")
+        for name, change in result.changes.items():
+            self._terminal.say(f"{name}: {_changed(change)}.")
+        options = self._settings["options"]
+        if options.probabilities:
+            self._terminal.say(f"{options.probabilities}: probabilities of {', '.join(result.shares)}.")
+        if options.uncertainty:
+            self._terminal.say(f"{options.uncertainty}: uncertainty, from 0 to 1.")
 
 
 def _shown(image: Image) -> str:
     return ",".join(map(str, image))
 
 
-def _shares(result: Segmentation) -> dict[str, float]:
-    """The share of the volume that each class has."""
-    import numpy as np
+def _changed(change: ClassChange) -> str:
+    """What post-processing did to a class."""
+    did = [
+        f"{_counted(count, thing)} ({_counted(voxels, 'voxel')}) {verb}"
+        for count, voxels, thing, verb in (
+            (change.removed_components, change.removed_voxels, "component", "removed"),
+            (change.filled_holes, change.filled_voxels, "hole", "filled"),
+        )
+        if count
+    ]
+    return ", ".join(did) or "nothing was removed or filled"
 
-    voxels = result.labels.voxels
-    found = dict(zip(*(part.tolist() for part in np.unique(voxels, return_counts=True)), strict=True))
-    return {segment.name: found.get(value, 0) / voxels.size for value, segment in result.labels.segments.items()}
+
+def _change_as_json(change: ClassChange) -> dict[str, int]:
+    return {name: number for name, number in asdict(change).items() if name != "class_index"}
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

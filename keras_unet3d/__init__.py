@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_unet3d.annotation import AnnotatedSlices, Meaning, dataset_from_pairs
-    from keras_unet3d.api import FitPlan, FitResult, Segmentation, evaluate, fit, load_model, plan_fit, segment
+    from keras_unet3d.api import (
+        FitPlan,
+        FitResult,
+        Segmentation,
+        SegmentationPlan,
+        evaluate,
+        fit,
+        load_model,
+        plan_fit,
+        plan_segmentation,
+        segment,
+    )
     from keras_unet3d.errors import InputError, UNet3DError, WorkError
+    from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.inference.postprocessing import PostProcessing
     from keras_unet3d.network.unet import build_unet2d, build_unet3d
     from keras_unet3d.training.settings import Settings, read_settings
     from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
@@ -23,7 +36,10 @@ __all__ = [
     "Grid",
     "InputError",
     "Meaning",
+    "PostProcessing",
+    "SegmentOptions",
     "Segmentation",
+    "SegmentationPlan",
     "Settings",
     "UNet3DError",
     "Volume",
@@ -35,6 +51,7 @@ __all__ = [
     "fit",
     "load_model",
     "plan_fit",
+    "plan_segmentation",
     "read_image",
     "read_labels",
     "read_settings",
@@ -49,13 +66,17 @@ _ROOMS = {
         "FitPlan",
         "FitResult",
         "Segmentation",
+        "SegmentationPlan",
         "evaluate",
         "fit",
         "load_model",
         "plan_fit",
+        "plan_segmentation",
         "segment",
     ),
     "keras_unet3d.errors": ("InputError", "UNet3DError", "WorkError"),
+    "keras_unet3d.inference.options": ("SegmentOptions",),
+    "keras_unet3d.inference.postprocessing": ("PostProcessing",),
     "keras_unet3d.network.unet": ("build_unet2d", "build_unet3d"),
     "keras_unet3d.training.settings": ("Settings", "read_settings"),
     "keras_unet3d.volumes": ("Grid", "Volume", "read_image", "read_labels", "write_image", "write_labels"),

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from keras_unet3d.inference.job import SegmentationJob, SegmentOptions, Statistics
+    from keras_unet3d.inference.job import SegmentationJob, Statistics
+    from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.planning import Plan
     from keras_unet3d.inference.postprocessing import ClassChange
     from keras_unet3d.inference.unfinished import Unfinished
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.plan import Decision
     from keras_unet3d.training.runs import Run
+    from keras_unet3d.training.sampling import TrainingVolume
     from keras_unet3d.training.settings import Settings
 
 PathLike = str | Path
@@ -246,9 +248,21 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, listener: Listener,
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
+    description = _with_agreement(description, trained.model, parted.training)
     version = export_model(trained.model, models, description)
     run.finish()
     return FitResult(version, run.folder, scores, trained.state.step, trained.state.seconds / 60)
+
+
+def _with_agreement(description: ModelDescription, model: Any, volumes: Sequence[TrainingVolume]) -> ModelDescription:
+    """See on training volumes whether bfloat16 gives the labels of float32."""
+    from keras_unet3d.inference.agreement import precision_agreement
+    from keras_unet3d.network.statistics import with_current_statistics
+
+    network = with_current_statistics(model) if description.statistics == "current" else model
+    names = [each.name for each in description.classes]
+    seen = [(volume.image, volume.class_index) for volume in volumes]
+    return description.model_copy(update={"bfloat16": precision_agreement(network, description.size, seen, names)})
 
 
 def load_model(path: PathLike = DEFAULT_MODEL) -> LoadedModel:
@@ -260,6 +274,16 @@ def load_model(path: PathLike = DEFAULT_MODEL) -> LoadedModel:
     from keras_unet3d.serving.saved_model import load_model as load
 
     return load(path)
+
+
+def load_models(paths: Sequence[PathLike]) -> list[LoadedModel]:
+    """Load models whose probabilities can be averaged.
+
+    Raises:
+        InputError: as `load_model`, and if their classes, channels or tile geometry differ; none is loaded then.
+    """
+    _described(list(paths))
+    return [load_model(path) for path in paths]
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,8 +298,8 @@ class Segmentation:
         plan: the tiles that were computed, and what they were expected to take.
         precision: of the features.
         statistics: that the networks normalised by: ``"moving"``, frozen ones; ``"volume"``, or ``"current"``.
-        changes: what post-processing did.
-        warnings: what the user should know about the result.
+        changes: what post-processing did to each class that occurs, by its name; empty without.
+        warnings: what the user should know about the result; `segment` tells it before the work, too.
     """
 
     output: Path | None
@@ -285,7 +309,7 @@ class Segmentation:
     plan: Plan
     precision: Precision
     statistics: Statistics
-    changes: tuple[ClassChange, ...]
+    changes: dict[str, ClassChange]
     warnings: tuple[str, ...]
 
     @property
@@ -306,14 +330,17 @@ class SegmentationPlan:
         plan: the tiles, their work and memory.
         precision: of the features.
         statistics: that the networks would normalise by.
-        seconds: that the network would take, from how long it takes for a small tile.
+        done: the share of the work that a killed segmentation has left, from 0 to 1.
+        seconds: that the networks would take for all of it, from how long they take for a small tile; None where that
+            was not measured.
         warnings: what the user should know.
     """
 
     plan: Plan
     precision: Precision
     statistics: Statistics
-    seconds: float
+    done: float
+    seconds: float | None
     warnings: tuple[str, ...]
 
 
@@ -321,16 +348,29 @@ def plan_segmentation(
     image: PathLike | Sequence[PathLike] | Volume,
     *,
     model: Models = DEFAULT_MODEL,
+    keep: PathLike | None = None,
+    meaning: Meaning | None = None,
     options: SegmentOptions | None = None,
+    in_memory: bool = False,
 ) -> SegmentationPlan:
-    """Say what `segment` would do, without doing it.
+    """Say what `segment` would do from the beginning, without doing it.
+
+    Args:
+        image: a file, several files (one per channel), or a volume in memory.
+        model: as for `segment`.
+        keep: as for `segment`.
+        meaning: as for `segment`.
+        options: as for `segment`.
+        in_memory: whether the results would be returned, not written.
 
     Raises:
-        InputError: if image and model do not fit each other, or the memory does not suffice.
+        InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
     """
     with ExitStack() as opened:
-        job, told = _segmentation_job(image, model, options, opened, None)
-        return SegmentationPlan(job.plan, job.precision, job.statistics, job.seconds, (*told, *job.warnings))
+        if keep is not None:
+            image, _ = _kept(image, keep, _described(model)[0][1].scheme, meaning)
+        job, told = _segmentation_job(image, model, options, opened, None, in_memory=in_memory)
+        return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, (*told, *job.warnings))
 
 
 def segment(
@@ -341,7 +381,7 @@ def segment(
     keep: PathLike | None = None,
     meaning: Meaning | None = None,
     options: SegmentOptions | None = None,
-    on_plan: Callable[[Plan], None] | None = None,
+    on_plan: Callable[[SegmentationPlan], None] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Segmentation:
     """Give every voxel of an image a label.
@@ -355,9 +395,9 @@ def segment(
         model: a folder, with or without the version, or a loaded model; several are averaged.
         keep: an annotation of this image; what it says stays as annotated.
         meaning: how to read unpainted voxels of `keep`, where model and file do not say.
-        options: what else is asked for; see `keras_unet3d.inference.job.SegmentOptions`.
+        options: what else is asked for; see `keras_unet3d.inference.options.SegmentOptions`.
         on_plan: told the plan before the work starts.
-        progress: told the share of the work that is done.
+        progress: told the share of the work that is done, first what a killed segmentation has left.
 
     Returns:
         The labels on the image's grid, and what was done.
@@ -366,7 +406,7 @@ def segment(
         InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
         WorkError: if the result cannot be written.
     """
-    from keras_unet3d.inference.job import SegmentOptions
+    from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.unfinished import Unfinished
 
     options = options or SegmentOptions()
@@ -383,10 +423,10 @@ def segment(
         if output is not None:
             facts = _facts(image, models, options, keep)
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
-        job, told = _segmentation_job(image, model, options, opened, unfinished)
-        volume = job.volume
+        job, told = _segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
+        volume, warnings = job.volume, (*told, *job.warnings)
         if on_plan is not None:
-            on_plan(job.plan)
+            on_plan(SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, warnings))
         segmented = job.run(kept, progress or (lambda _: None))
         labels = replace(volume, voxels=as_array(segmented.labels), segments=scheme.segments, channels=())
         chances = None
@@ -410,16 +450,23 @@ def segment(
             plan=job.plan,
             precision=job.precision,
             statistics=job.statistics,
-            changes=segmented.changes,
-            warnings=(*told, *job.warnings),
+            changes={scheme.names[change.class_index]: change for change in segmented.changes},
+            warnings=warnings,
         )
 
 
 def _segmentation_job(
-    image: Any, model: Models, options: SegmentOptions | None, opened: ExitStack, unfinished: Unfinished | None
+    image: Any,
+    model: Models,
+    options: SegmentOptions | None,
+    opened: ExitStack,
+    unfinished: Unfinished | None,
+    *,
+    in_memory: bool,
 ) -> tuple[SegmentationJob, list[str]]:
     """Open the image, load the models, and plan; with what the user should know."""
-    from keras_unet3d.inference.job import Member, SegmentationJob, SegmentOptions
+    from keras_unet3d.inference.job import Member, SegmentationJob
+    from keras_unet3d.inference.options import SegmentOptions
 
     models = _described(model)
     if not isinstance(image, Volume):
@@ -437,7 +484,8 @@ def _segmentation_job(
                 description.mirrored_axes,
             )
         )
-    job = SegmentationJob(image, members, options or SegmentOptions(), models[0][1].scheme, unfinished)
+    scheme = models[0][1].scheme
+    job = SegmentationJob(image, members, options or SegmentOptions(), scheme, unfinished, in_memory=in_memory)
     return job, list(dict.fromkeys(told))
 
 

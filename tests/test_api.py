@@ -1,21 +1,20 @@
 """What composes the rooms, where a mistake would lie between them."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keras_unet3d as unet3d
 from keras_unet3d.annotation import LabelScheme
-from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
-from keras_unet3d.volumes.intensity import volume_intensity
+from keras_unet3d.serving.saved_model import LoadedModel
 
 SCHEME = LabelScheme((0, 1, 2), ("background", "a", "b"))
 
 
 @pytest.fixture
-def says_b():
+def says_b(random_network):
     """A model that takes every voxel for class b."""
     description = ModelDescription(
         classes=describe_classes(SCHEME),
@@ -24,18 +23,11 @@ def says_b():
         filters=1,
         geometry=TileGeometry(padding="same", depth=1),
     )
-
-    def probabilities(tiles, intensity):
-        return np.broadcast_to(np.array([0, 0, 1], np.float32), (*tiles.shape[:-1], 3))
-
-    return SimpleNamespace(
-        description=description,
-        geometry=Geometry("same", 1),
-        classes=3,
-        tile_dependent=False,
-        intensity=volume_intensity,
-        probabilities=probabilities,
-    )
+    network = random_network(1, 3, filters=1, depth=1, padding="same", normalization="batch")
+    kernel, bias = network.layers[-1].weights
+    kernel.assign(np.zeros(kernel.shape))
+    bias.assign([0, 0, 1])
+    return LoadedModel(Path("says_b"), description, network)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from math import prod
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -17,11 +16,11 @@ from keras_unet3d.inference.budget import default_budget, held_memory, shown
 from keras_unet3d.inference.devices import chosen_precision, devices, gpu_memory
 from keras_unet3d.inference.ensemble import Ensemble
 from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.planning import Demand, Plan, make_plan
 from keras_unet3d.inference.postprocessing import (
     BYTES_PER_VOXEL,
     ClassChange,
-    PostProcessing,
     background_of,
     postprocess,
 )
@@ -33,7 +32,7 @@ from keras_unet3d.inference.tiles import TilePlan, one_tile
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.work import NetworkSize, Precision
 from keras_unet3d.volumes.axes import AXES, named
-from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.scratch import ScratchVoxels
 from keras_unet3d.volumes.slabs import slabs
 from keras_unet3d.volumes.volume import Volume
@@ -43,32 +42,6 @@ Statistics = Literal["moving", "volume", "current"]
 
 Progress = Callable[[float], None]
 """Told the share of the work that is done, from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """What may be asked of a segmentation.
-
-    Attributes:
-        memory: bytes that the process may take; None decides.
-        precision: ``"auto"`` is bfloat16 where it is faster and was seen to agree.
-        statistics: for a model that normalises by the statistics of what it is given: ``"volume"``, of the whole
-            volume, or ``"current"``, of each tile.
-        mirrored: average over the tile mirrored along every combination of the axes that training mirrored.
-        probabilities: where class probabilities are written, as channels; True only returns them.
-        uncertainty: where the entropy of the class probabilities is written: 0 is sure, 1 is undecided.
-        post_processing: of the labels.
-        resume: go on with what a killed segmentation into the same output has done.
-    """
-
-    memory: int | None = None
-    precision: Precision | Literal["auto"] = "auto"
-    statistics: Literal["volume", "current"] = "volume"
-    mirrored: bool = False
-    probabilities: str | Path | Literal[True] | None = None
-    uncertainty: str | Path | None = None
-    post_processing: PostProcessing = field(default_factory=PostProcessing)
-    resume: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +63,10 @@ class Member:
     mirrored_axes: tuple[str, ...]
 
 
+ENOUGH_TO_TELL = 1e10
+"""Operations after which a processor has shown how fast it is: a second or less."""
+
+
 class SegmentationJob:
     """Everything that is decided before the work, and the work.
 
@@ -108,6 +85,8 @@ class SegmentationJob:
         options: SegmentOptions,
         scheme: LabelScheme,
         unfinished: Unfinished | None = None,
+        *,
+        in_memory: bool = False,
     ) -> None:
         """Plan.
 
@@ -116,13 +95,14 @@ class SegmentationJob:
             members: of one geometry, for the classes of `scheme`.
             options: of the user.
             scheme: of the labels.
-            unfinished: where the work goes on that another process began; without, everything is kept in memory.
+            unfinished: where results go, and what another process began; without, `run` keeps them in memory.
+            in_memory: whether the budget has to suffice for results in memory, too.
 
         Raises:
             InputError: if the options cannot be met; nothing was computed.
         """
         self.volume, self._members, self._options, self._scheme = volume, members, options, scheme
-        self._unfinished = unfinished
+        self._unfinished, self._in_memory = unfinished, in_memory
         self._devices = devices()
         self.warnings: list[str] = []
         agrees = all(member.bfloat16_agrees for member in members)
@@ -135,17 +115,28 @@ class SegmentationJob:
 
     @property
     def seconds(self) -> float:
-        """How long the work will take, from how long these networks take for a small tile here."""
-        geometry = self.plan.tiles.geometry
-        length = geometry.minimum + geometry.multiple
-        channels = self._members[0].size.channels
-        tile = np.zeros((length, length, length, channels), np.float32)
-        predictor = self._networks(0)[0]
-        predictor.start(np.ones((channels, 2), np.float32)).push(tile, last=True)  # compiles
-        start = time.perf_counter()
-        predictor.start(np.ones((channels, 2), np.float32)).push(tile, last=True)
-        rate = float(self._members[0].size.flop((length, length, length))) / (time.perf_counter() - start)
-        return self.plan.flop / rate / len(self._devices)
+        """How long the networks will take for all of it, from how long one takes for a part of a tile here."""
+        tiles, size, predictor = self.plan.tiles, self._members[0].size, self._networks(0)[0]
+        part = _each_at_most([tiles.geometry.minimum] * 3, tiles.tile)
+        while part != tiles.tile and float(size.flop(part)) < ENOUGH_TO_TELL:
+            part = _each_at_most([length + tiles.geometry.multiple for length in part], tiles.tile)
+        planes = np.zeros((*part, size.channels), np.float32)
+        step = tiles.slab or len(planes)
+
+        def compute() -> float:
+            start = time.perf_counter()
+            stream = predictor.start(np.ones((size.channels, 2), np.float32))
+            for first in range(0, len(planes), step):
+                stream.push(planes[first : first + step], last=first + step >= len(planes))
+            return time.perf_counter() - start
+
+        compute()  # compiles
+        return self.plan.flop / float(size.flop(part)) * compute() / len(self._devices)
+
+    @property
+    def done(self) -> float:
+        """The share of the work that a killed segmentation has left, from 0 to 1."""
+        return self._fixed + (1 - self._share_of_statistics) * self._labelled / prod(self.plan.tiles.volume)
 
     def run(self, kept: NDArray[np.int16] | None = None, progress: Progress = lambda _: None) -> "Segmented":
         """Do the work.
@@ -154,12 +145,13 @@ class SegmentationJob:
             kept: class index ``(z, y, x)`` of voxels that stay as annotated, `UNLABELED` elsewhere.
             progress: told how far it is.
         """
+        progress(self.done)
         tiles = self.plan.tiles
         results = self._results()
         intensity = self._predictors[0].intensity(as_array(self.volume.voxels))
-        share = self._fix_moments(intensity, progress)
+        self._fix_moments(intensity, progress)
+        share, done = self._share_of_statistics, self._labelled
         written = dict(self._unfinished.planes) if self._unfinished else {}
-        done = sum(planes * prod(tiles[number].write.shape[1:]) for number, planes in written.items())
 
         def wrote(number: int, box: Box) -> None:
             nonlocal done
@@ -169,7 +161,7 @@ class SegmentationJob:
             progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
 
         TileWork(self.volume.voxels, tiles, intensity, results, wrote, written).run(self._predictors)
-        changes = self._post_process(results.classes)
+        results, changes = self._post_processed(results)
         return Segmented(results, self._scheme, kept, changes)
 
     def _check_post_processing(self) -> None:
@@ -195,7 +187,7 @@ class SegmentationJob:
         if self._devices != (None,):
             return 4 * sum(member.size.weights for member in self._members)
         in_memory = 0
-        if self._unfinished is None:
+        if self._in_memory:
             classes, voxels = len(self._scheme.values), prod(self.volume.grid.shape)
             in_memory = voxels * (
                 1 + 4 * classes * bool(self._options.probabilities) + 4 * bool(self._options.uncertainty)
@@ -302,19 +294,41 @@ class SegmentationJob:
             store("uncertainty.raw", (1,), np.float32) if self._options.uncertainty else None,
         )
 
-    def _fix_moments(self, intensity: NDArray[np.float32], progress: Progress) -> float:
-        """Fix the statistics of the volume, where they are wanted; the share of the work that this is."""
-        demand = self.plan.demand
-        if not demand.passes:
+    @property
+    def _labelled(self) -> int:
+        """Voxels whose class is there already."""
+        tiles, planes = self.plan.tiles, self._unfinished.planes if self._unfinished else {}
+        return sum(count * prod(tiles[number].write.shape[1:]) for number, count in planes.items())
+
+    @property
+    def _share_of_statistics(self) -> float:
+        """The share of the work that statistics of the volume are, 0 where none are gathered."""
+        demand, tiles = self.plan.demand, self.plan.tiles
+        return 1 - len(tiles) * float(replace(demand, passes=0).flop(tiles.tile)) / self.plan.flop
+
+    @property
+    def _fixed(self) -> float:
+        """The share of the work that went into statistics which are there already."""
+        if not self.plan.demand.passes or self._unfinished is None:
             return 0.0
-        total = self.plan.flop
-        labels = len(self.plan.tiles) * float(replace(demand, passes=0).flop(self.plan.tiles.tile))
-        done = 0.0
+        tiles, moments = self.plan.tiles, self._unfinished.moments
+        flop = sum(
+            float(size.flop_until(tiles.tile, normalization))
+            for number, size in enumerate(self._sizes)
+            for normalization in range(len(moments.get(str(number), {})))
+        )
+        return len(tiles) * flop / self.plan.flop
+
+    def _fix_moments(self, intensity: NDArray[np.float32], progress: Progress) -> None:
+        """Fix the statistics of the volume, where they are wanted."""
+        if not self.plan.demand.passes:
+            return
+        share, total = self._fixed, self.plan.flop
 
         def computed(flop: float) -> None:
-            nonlocal done
-            done += flop
-            progress(min(done / total, 1.0))
+            nonlocal share
+            share += flop / total
+            progress(min(share, 1.0))
 
         for number, first in enumerate(self._networks(0)):
             key = str(number)
@@ -328,20 +342,19 @@ class SegmentationJob:
             moments = passes.moments(intensity, known, note)
             for device in range(len(self._devices)):
                 self._networks(device)[number].moments = moments
-        return 1 - labels / total
 
     @property
     def _sizes(self) -> list[NetworkSize]:
         return [member.size for member in self._members for _ in self._axes]
 
-    def _post_process(self, classes: Store) -> tuple[ClassChange, ...]:
+    def _post_processed(self, results: Results) -> tuple[Results, tuple[ClassChange, ...]]:
+        """In memory: what the network gave stays on disk as it is, for a segmentation that is resumed."""
         wanted = self._options.post_processing
         if not wanted.wanted:
-            return ()
-        held = classes[:, :, :]
+            return results, ()
+        held = results.classes[:, :, :]
         changes = postprocess(held, wanted, self.volume.grid, background_of(self._scheme))
-        classes.write(Box.at((0, 0, 0), held.shape), held)
-        return changes
+        return replace(results, classes=HeldVoxels(held)), changes
 
 
 class Segmented:
@@ -400,6 +413,11 @@ def _common_axes(members: Sequence[Member]) -> tuple[int, ...]:
             f"know them. Leave out --tta, or train with mirroring."
         )
     return axes
+
+
+def _each_at_most(lengths: Sequence[int], longest: Sequence[int]) -> Triple:
+    z, y, x = (min(pair) for pair in zip(lengths, longest, strict=True))
+    return z, y, x
 
 
 def _combinations(axes: Sequence[int]) -> list[tuple[int, ...]]:

@@ -21,7 +21,7 @@ from keras_unet3d.volumes.file_lock import locked
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.whole_file import check_parent, written_whole
 
-SECONDS_BETWEEN_NOTES = 5.0
+SECONDS_BETWEEN_NOTES = 2.0
 """How much work a killed segmentation loses at most, and a slab."""
 
 _NOTES, _MOMENTS = "progress.json", "moments.npz"
@@ -66,10 +66,14 @@ class Unfinished:
         if not locked(self._lock):
             self._lock.close()
             raise InputError(f"{output}: another process is segmenting into it. Wait for it, or name another output.")
-        if resume:
-            self._read(output)
-        else:
+        if not resume:
             self._clear()
+            return
+        try:
+            self._read(output)
+        except InputError:
+            self._lock.close()
+            raise
 
     @property
     def resumed(self) -> bool:
@@ -115,10 +119,11 @@ class Unfinished:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Keep what is done, unless nothing is."""
-        if kind is None or not self.resumed:
+        """Keep what is done, unless nothing is, and tell whoever sees the error how to go on."""
+        if error is None or not self.resumed:
             self.remove()
             return
+        error.add_note("What is done is kept: continue with --resume (from Python: SegmentOptions(resume=True)).")
         with suppress(WorkError, InputError):  # on a full disk; the older notes are still true
             self._note()
         self._lock.close()
@@ -158,8 +163,9 @@ class Unfinished:
         differing = [name for name in self._facts if facts.get(name) != self._facts[name]]
         if differing:
             raise InputError(
-                f"{output}: was begun with another {' and '.join(differing)} ({facts.get(differing[0])}; now "
-                f"{self._facts[differing[0]]}). Call with what it was begun with, or begin again without --resume."
+                f"{output}: was begun with another {' and '.join(differing)} "
+                f"({_difference(facts.get(differing[0]), self._facts[differing[0]])}). Call with what it was begun "
+                f"with, or begin again without --resume."
             )
         self.plan, self.planes = tiles, planes
         if (self.folder / _MOMENTS).exists():
@@ -173,3 +179,14 @@ class Unfinished:
         for entry in self.folder.iterdir():
             if entry.name != "lock":
                 entry.unlink()
+
+
+def _difference(begun: Any, now: Any) -> str:
+    """What was another; of files only the names, as their sizes and times say nothing to people."""
+    before, after = (
+        ", ".join(str(each[0]) for each in fact)
+        if isinstance(fact, list) and fact and isinstance(fact[0], list)
+        else str(fact[0] if isinstance(fact, list) and fact else fact)
+        for fact in (begun, now)
+    )
+    return f"{after} has changed since" if before == after else f"{before}; now {after}"

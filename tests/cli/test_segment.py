@@ -1,11 +1,19 @@
 import json
+import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from keras_unet3d.errors import InputError
-from keras_unet3d.volumes import Segment, read_image
+from keras_unet3d import PostProcessing, SegmentOptions
+from keras_unet3d.api import SegmentationPlan
+from keras_unet3d.errors import InputError, WorkError
+from keras_unet3d.inference.planning import Demand, make_plan
+from keras_unet3d.inference.postprocessing import ClassChange
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.volumes import read_image, read_labels
 
 
 @pytest.fixture
@@ -34,7 +42,19 @@ def test_all_that_is_wrong_with_files_comes_in_one_go_before_the_model(unet3d, i
         (["a.nii.gz", "sub/a.nii.gz", "--out-dir", "seg"], "would be written twice"),
         (["a.nii.gz", "b.nii.gz", "--out-dir", "seg", "--keep", "l.nii.gz"], "belong to one image"),
         (["a.nii.gz", "--out-dir", "a.nii.gz"], "is a file"),
+        (["a.nii.gz", "b.nii.gz", "--out-dir", "seg", "--uncertainty", "u.nii.gz"], "belong to one image"),
+        (["a.nii.gz", "b.nii.gz", "c.nii.gz", "--plan"], "Received: 3 files,"),
         (["a.nii.gz", "out.nii", "--probabilities", "out.nii"], "would be written twice"),
+        (["a.nii.gz", "out.nii", "--uncertainty", "a.nii.gz"], "is an input, which is never overwritten"),
+        (["a.nii.gz", "out.nii", "--uncertainty", "u.nii", "--probabilities", "u.nii"], "would be written twice"),
+        (["a.nii.gz", "out.nii", "--uncertainty", "u.png"], "files ending in .png are not written"),
+        (["a.nii.gz", "out.nii", "--memory", "6"], "Expected memory with its unit, such as 6GB or 6MB"),
+        (["a.nii.gz", "out.nii", "--memory", "much"], "Expected memory above 0, such as 6GB"),
+        (["a.nii.gz", "out.nii", "--precision", "float16"], "'float16' is not one of"),
+        (["a.nii.gz", "out.nii", "--statistics", "moving"], "'moving' is not one of"),
+        (["a.nii.gz", "out.nii", "--min-size", "0"], "Expected a smallest component above 0 mm³"),
+        (["a.nii.gz", "out.nii", "--min-size", "nan"], "Expected a smallest component above 0 mm³"),
+        (["a.nii.gz", "out.nii", "--model", "nothing", "--model", "models/unet3d"], "nothing: there is no such model"),
         (["a.nii.gz", "out.nii"], "models/unet3d: there is no such model"),
         (["a.nii.gz", "out.nii", "--model", "nothing"], "nothing: there is no such model"),
     ],
@@ -59,46 +79,70 @@ def test_two_images_without_a_folder_do_not_cost_the_second(unet3d, image, write
     assert other.read_bytes() == before
 
 
+SHAPE = (6, 7, 8)
+WARNING = "Look closely."
+BUDGET = 2 * 10**9
+
+
+def planned(*, done=0.0, seconds=None):
+    """A plan that nobody follows: several tiles, by its budget."""
+    size = NetworkSize(Geometry("valid", 3), filters=32, channels=1, classes=2)
+    return SegmentationPlan(
+        make_plan((64, 244, 248), Demand(size), BUDGET), "bfloat16", "moving", done, seconds, (WARNING,)
+    )
+
+
 @pytest.fixture
 def fake(monkeypatch):
-    """Segment everything but an image named bad, without a network; returns what was asked for."""
+    """Plan and segment everything but an image named bad, without a network; returns what was asked for."""
     asked = []
 
-    def segment(path, output, **options):
+    def plan_segmentation(path, **options):
+        asked.append((path, None, options))
+        if "bad" in str(path):
+            raise InputError(f"{path}: holds NaN.")
+        return planned(seconds=75)
+
+    def segment(path, output, *, on_plan, progress, **options):
         asked.append((path, output, options))
         if "bad" in str(path):
             raise InputError(f"{path}: holds NaN.")
-        labels = read_image(path).with_voxels(
-            np.full((6, 7, 8), 5, np.uint8), {0: Segment("background"), 5: Segment("cell")}
+        plan = planned(done=0.32)
+        on_plan(plan)
+        progress(0.32)
+        return SimpleNamespace(
+            shares={"background": 0.25, "cell": 0.75},
+            changes={"cell": ClassChange(1, 3, 120, 1, 14)} if options["options"].post_processing.wanted else {},
+            plan=plan.plan,
+            warnings=plan.warnings,
         )
-        return SimpleNamespace(labels=labels, plan=[0, 1, 2], warnings=("Look closely.",))
 
     monkeypatch.setattr("keras_unet3d.api.segment", segment)
-    monkeypatch.setattr("keras_unet3d.api.load_model", lambda path: "the model, loaded once")
+    monkeypatch.setattr("keras_unet3d.api.plan_segmentation", plan_segmentation)
+    monkeypatch.setattr("keras_unet3d.api.load_models", lambda paths: "the models, loaded once")
     return asked
 
 
 def test_one_bad_image_does_not_stop_the_others(unet3d, image, write, model, fake):
     for name in ("bad.nii.gz", "c.nii.gz"):
-        write(name, np.zeros((6, 7, 8, 1), np.float32))
+        write(name, np.zeros((*SHAPE, 1), np.float32))
     done = unet3d("segment", "a.nii.gz", "bad.nii.gz", "c.nii.gz", "--out-dir", "new/seg", "--model", model, "--json")
     assert done.exit_code == 1
     plain = json.loads(done.stdout)
     assert [each["output"] for each in plain["segmented"]] == ["new/seg/a.nii.gz", "new/seg/c.nii.gz"]
-    assert plain["segmented"][0]["shares"] == {"background": 0.0, "cell": 1.0}
-    assert plain["segmented"][0]["tiles"] == 3
-    assert plain["model"] == str(model / "3")
+    assert plain["segmented"][0]["shares"] == {"background": 0.25, "cell": 0.75}
+    assert plain["models"] == [str(model / "3")]
     assert plain["failed"] == [{"image": "bad.nii.gz", "error": "bad.nii.gz: holds NaN."}]
     assert "Not segmented: bad.nii.gz" in done.stderr
-    assert "Warning: Look closely." in done.stderr
-    assert {options["model"] for _, _, options in fake} == {"the model, loaded once"}
+    assert f"Warning: {WARNING}" in done.stderr
+    assert {options["model"] for _, _, options in fake} == {"the models, loaded once"}
 
 
 def test_one_image_is_read_before_its_model_is_loaded(unet3d, image, model, fake):
     done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--quiet")
     assert done.exit_code == 0
-    assert (done.stdout, done.stderr) == ("", "Warning: Look closely.\n")
-    assert fake[0][2]["model"] == model / "3"
+    assert (done.stdout, done.stderr) == ("", f"Warning: {WARNING}\n")
+    assert fake[0][2]["model"] == [model / "3"]
 
 
 @pytest.mark.parametrize("version", ["", "3", "3/"])
@@ -110,7 +154,184 @@ def test_a_model_is_named_with_or_without_its_version(unet3d, image, model, fake
 
 
 def test_a_bad_image_alone_is_a_wrong_input(unet3d, write, model, fake):
-    write("bad.nii.gz", np.zeros((6, 7, 8, 1), np.float32))
+    write("bad.nii.gz", np.zeros((*SHAPE, 1), np.float32))
     done = unet3d("segment", "bad.nii.gz", "out.mha", "--model", model)
     assert done.exit_code == 2
     assert done.stderr.endswith("Error: bad.nii.gz: holds NaN.\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "options"),
+    [
+        ([], SegmentOptions()),
+        (["--memory", "1.5GB", "--precision", "float32"], SegmentOptions(memory=1_500_000_000, precision="float32")),
+        (["--statistics", "current", "--tta", "--resume"], SegmentOptions(None, "auto", "current", True, resume=True)),
+        (["--largest-component"], SegmentOptions(post_processing=PostProcessing(largest_component=True))),
+        (["--min-size", "2.5"], SegmentOptions(post_processing=PostProcessing(min_size_mm3=2.5))),
+        (["--fill-holes"], SegmentOptions(post_processing=PostProcessing(fill_holes=True))),
+    ],
+)
+def test_every_flag_asks_for_its_own_option(unet3d, image, model, fake, flags, options):
+    done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, *flags)
+    assert done.exit_code == 0, done.stderr
+    assert [each["options"] for _, _, each in fake] == [options]
+
+
+def test_files_beside_the_labels_and_several_models(unet3d, image, model, fake):
+    shutil.copytree(model, model.with_name("others"))
+    files = ["--probabilities", "p.nii", "--uncertainty", "u.nii"]
+    done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--model", f"{model.parent}/others", *files)
+    assert done.exit_code == 0, done.stderr
+    ((_, _, asked),) = fake
+    assert asked["model"] == [model / "3", model.parent / "others" / "3"]
+    assert (str(asked["options"].probabilities), str(asked["options"].uncertainty)) == ("p.nii", "u.nii")
+    assert "p.nii: probabilities of background, cell." in done.stdout
+    assert "u.nii: uncertainty" in done.stdout
+
+
+def test_what_is_done_is_said_before_and_after(unet3d, image, model, fake):
+    done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--fill-holes")
+    for told in (
+        "for a volume of x=248 y=244 z=64",
+        "times the work of a single tile",
+        "Computing in bfloat16; statistics of normalisation: those of training.",
+        "Resuming: 32% of the work was there already.",
+    ):
+        assert told in done.stderr
+    assert "out.mha: x=248 y=244 z=64; background 25.0%, cell 75.0%; " in done.stdout
+    assert "cell: 3 components (120 voxels) removed, 1 hole (14 voxels) filled." in done.stdout
+    ((one,),) = [
+        json.loads(unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--fill-holes", "--json").stdout)[
+            "segmented"
+        ]
+    ]
+    assert one["changes"] == {
+        "cell": {"removed_components": 3, "removed_voxels": 120, "filled_holes": 1, "filled_voxels": 14}
+    }
+    assert (one["plan"]["precision"], one["plan"]["statistics"], one["plan"]["done"]) == ("bfloat16", "moving", 0.32)
+    assert one["warnings"] == [WARNING]
+
+
+def test_a_plan_writes_nothing_and_needs_no_output(unet3d, image, model, fake, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    done = unet3d("segment", "a.nii.gz", "--plan", "--model", model)
+    assert done.exit_code == 0, done.stderr
+    lines = dict(line.strip().split(": ", 1) for line in done.stdout.splitlines()[1:])
+    assert lines["volume"].strip() == "x=248 y=244 z=64"
+    assert re.fullmatch(r" *\d+ \(x=\d y=\d z=1\) of x=\d+ y=\d+ z=156, \d+ planes at a time", lines["tiles"])
+    assert "times that of a single tile" in lines["work"]
+    assert lines["memory"].endswith("2.0 GB may be taken")
+    assert lines["time"].endswith("about 1:15")
+    assert f"Warning: {WARNING}" in done.stderr
+    several = unet3d("segment", "a.nii.gz", "a.nii.gz", "--out-dir", "new", "--plan", "--model", model)
+    assert several.exit_code == 2  # both would be new/a.nii.gz
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_json_of_a_plan_has_numbers_and_named_axes(unet3d, image, write, model, fake, tmp_path):
+    write("c.nii.gz", np.zeros((*SHAPE, 1), np.float32))
+    done = unet3d("segment", "a.nii.gz", "c.nii.gz", "--out-dir", "new", "--plan", "--json", "--model", model)
+    assert done.exit_code == 0, done.stderr
+    plain = json.loads(done.stdout)
+    assert [each["image"] for each in plain["planned"]] == ["a.nii.gz", "c.nii.gz"]
+    assert not (tmp_path / "new").exists()
+    plan = plain["planned"][0]
+    assert plan["volume"] == {"x": 248, "y": 244, "z": 64}
+    assert plan["tile"]["z"] == 64 + 88 + 4
+    assert plan["tiles"] == plan["counts"]["x"] * plan["counts"]["y"] * plan["counts"]["z"] > 1
+    assert plan["slab"] % 8 == 0
+    assert plan["overhead"] > 1
+    assert plan["flop"] > 1e11
+    assert plan["memory_bytes"] <= plan["budget_bytes"] == BUDGET
+    assert (plan["seconds"], plan["precision"], plan["statistics"]) == (75, "bfloat16", "moving")
+
+
+def test_an_error_says_that_work_can_be_continued(unet3d, image, model, monkeypatch):
+    def segment(*_, **__):
+        error = WorkError("out.mha: could not be written (No space left on device).")
+        error.add_note("What is done is kept: continue with --resume.")
+        raise error
+
+    monkeypatch.setattr("keras_unet3d.api.segment", segment)
+    done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model)
+    assert done.exit_code == 1
+    assert done.stderr.endswith("(No space left on device).\nWhat is done is kept: continue with --resume.\n")
+
+
+@pytest.fixture
+def networks(monkeypatch, random_network, model):
+    """Two models of the folder `models`, zero-padded of depth 1, that can be loaded: cells (as described), mirrored."""
+    from keras_unet3d.serving.description import DESCRIPTION_FILE, read_description
+    from keras_unet3d.serving.saved_model import LoadedModel
+    from keras_unet3d.serving.versions import version_folder
+
+    def describe(name, **changes):
+        file = model.with_name(name) / "3" / DESCRIPTION_FILE
+        file.parent.mkdir(parents=True, exist_ok=True)
+        plain = json.loads((model / "3" / DESCRIPTION_FILE).read_text()) | changes
+        file.write_text(json.dumps(plain))
+        (model.with_name(name) / "3" / "saved_model.pb").touch()
+
+    small = {"geometry": {"padding": "same", "depth": 1}, "filters": 2}
+    describe("cells", **small)
+    describe("mirrored", **small, mirrored_axes=["x"])
+    describe("red", **small, channels=["red"])
+    network = random_network(1, 2, filters=2, depth=1, padding="same", normalization="batch")
+    monkeypatch.setattr(
+        "keras_unet3d.api.load_model", lambda path: LoadedModel(version_folder(path), read_description(path), network)
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--memory", "100MB"], "needs a memory budget of at least"),
+        (["--tta"], "models/cells/3: was trained without mirrored tiles"),
+        (["--tta", "--model", "models/mirrored"], "was trained without mirrored tiles"),
+        (["--model", "models/red"], "models/red/3: its channels differ from those of models/cells/3"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_leaves_nothing(unet3d, networks, write, tmp_path, flags, told):
+    write("a.nii", np.random.default_rng(0).normal(size=(*SHAPE, 1)).astype(np.float32))
+    before = sorted(tmp_path.rglob("*"))
+    done = unet3d("segment", "a.nii", "out.nii", "--model", "models/cells", *flags)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_image_without_spacing_has_no_mm3(unet3d, networks, tmp_path):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).normal(size=SHAPE).astype(np.float32))
+    done = unet3d("segment", "a.tif", "out.tif", "--model", "models/cells", "--min-size", "5")
+    assert done.exit_code == 2
+    assert "The image says neither spacing nor unit" in done.stderr
+    assert unet3d("segment", "a.tif", "out.tif", "--model", "models/cells", "--fill-holes").exit_code == 0
+
+
+def test_all_options_together(unet3d, networks, write):
+    write("a.nii", np.random.default_rng(0).normal(size=(*SHAPE, 1)).astype(np.float32))
+    flags = ["--largest-component", "--min-size", "1e-3", "--fill-holes", "--precision", "bfloat16", "--memory", "64GB"]
+    flags += ["--uncertainty", "u.nii", "--probabilities", "p.nii", "--statistics", "current"]
+    done = unet3d("segment", "a.nii", "out.nii", "--model", "models/mirrored", "--tta", *flags, "--json")
+    assert done.exit_code == 0, done.stderr
+    (one,) = json.loads(done.stdout)["segmented"]
+    assert one["plan"]["tiles"] == 1
+    assert one["plan"]["budget_bytes"] == 64 * 10**9
+    assert one["plan"]["precision"] == "bfloat16"
+    assert set(np.unique(read_labels("out.nii").voxels)) <= {0, 5}
+    assert read_image("u.nii").voxels.shape == (*SHAPE, 1)
+    assert read_image("p.nii").voxels.shape == (*SHAPE, 2)
+
+
+def test_a_plan_of_a_network_needs_no_work(unet3d, networks, write, tmp_path):
+    write("a.nii", np.random.default_rng(0).normal(size=(*SHAPE, 1)).astype(np.float32))
+    done = unet3d("segment", "a.nii", "--plan", "--json", "--model", "models/cells", "--precision", "float32")
+    assert done.exit_code == 0, done.stderr
+    (plan,) = json.loads(done.stdout)["planned"]
+    assert plan["volume"] == {"x": 8, "y": 7, "z": 6}
+    assert plan["overhead"] == 1
+    assert 0 < plan["seconds"] < 60
+    assert plan["statistics"] == "moving"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii", "models"]

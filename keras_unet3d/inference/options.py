@@ -1,0 +1,34 @@
+"""What may be asked of a segmentation, readable without TensorFlow."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from keras_unet3d.inference.postprocessing import PostProcessing
+from keras_unet3d.network.work import Precision
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What may be asked of a segmentation.
+
+    Attributes:
+        memory: bytes that the process may take; None decides.
+        precision: ``"auto"`` is bfloat16 where it is faster and was seen to agree.
+        statistics: for a model that normalises by the statistics of what it is given: ``"volume"``, of the whole
+            volume, or ``"current"``, of each tile.
+        mirrored: average over the tile mirrored along every combination of the axes that training mirrored.
+        probabilities: where class probabilities are written, as channels; True only returns them.
+        uncertainty: where the entropy of the class probabilities is written: 0 is sure, 1 is undecided.
+        post_processing: of the labels.
+        resume: go on with what a killed segmentation into the same output has done.
+    """
+
+    memory: int | None = None
+    precision: Precision | Literal["auto"] = "auto"
+    statistics: Literal["volume", "current"] = "volume"
+    mirrored: bool = False
+    probabilities: str | Path | Literal[True] | None = None
+    uncertainty: str | Path | None = None
+    post_processing: PostProcessing = field(default_factory=PostProcessing)
+    resume: bool = False
