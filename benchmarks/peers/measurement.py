@@ -37,8 +37,8 @@ class Job:
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """The options that all peers share; `read_job` reads them."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
-    parser.add_argument("--volume", type=_sizes, default=(64, 244, 248), help="such as 'x=248 y=244 z=64'")
-    parser.add_argument("--window", type=_sizes, default=(64, 128, 128), help="multiples of 8, 'x=128 y=128 z=64'")
+    parser.add_argument("--volume", type=sizes, default=(64, 244, 248), help="such as 'x=248 y=244 z=64'")
+    parser.add_argument("--window", type=sizes, default=(64, 128, 128), help="multiples of 8, 'x=128 y=128 z=64'")
     parser.add_argument("--overlap", type=float, default=0.25, help="of neighbouring windows along each axis")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--windows", type=_count, metavar="N", help="evaluate N windows only and extrapolate the rest")
@@ -137,7 +137,8 @@ def peak_resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
-def _sizes(text: str) -> tuple[int, int, int]:
+def sizes(text: str) -> tuple[int, int, int]:
+    """Read sizes with named axes, such as 'x=128 y=128 z=64', into z, y, x."""
     z, y, x = parse_named(text, minimum=1)
     return int(z), int(y), int(x)
 

@@ -30,7 +30,7 @@ zero-padded, and up to 9.6 with the statistics of the volume.
 FIXED = 150e6
 """Bytes that a process takes for its first step, whatever the network: threads, compiled kernels."""
 
-THIN = 0.04
+THIN = 0.08
 """What a slab of as many planes as the geometry's multiple costs more than a thick one, as a share of its work."""
 
 ENOUGH = 1.02

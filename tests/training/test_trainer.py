@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import WorkError
-from keras_unet3d.inference.keras_predictor import KerasPredictor
+from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.network.statistics import with_current_statistics
 from keras_unet3d.training import validation as validation_module
@@ -113,7 +113,7 @@ def test_what_is_easy_is_learned(training, resolved, unchanged, bright_ball):
     assert notes.validated_at == list(range(3, 31, 3))
     assert trained.state.step == 30
     assert {variable.dtype for variable in trained.model.variables} == {"float32"}
-    found = validate(KerasPredictor(trained.model, settings.network.geometry), [bright_ball(seed=1)], 2)
+    found = validate(NetworkPredictor(trained.model, settings.network.geometry), [bright_ball(seed=1)], 2)
     np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
 
 
@@ -213,7 +213,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_its_weights_are_saved
 def test_a_model_for_current_statistics_is_validated_with_them(training, resolved, bright_ball):
     settings = resolved({"steps": 1, "network.statistics": "current"})
     trained = training(settings).run()
-    current = KerasPredictor(with_current_statistics(trained.model), settings.network.geometry)
+    current = NetworkPredictor(with_current_statistics(trained.model), settings.network.geometry)
     found = validate(current, [bright_ball(seed=1)], 2)
     np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
 
