@@ -255,7 +255,7 @@ def test_tta_is_the_mean_over_the_axes_that_training_mirrored(image, one, model)
 def test_tta_of_a_model_that_was_trained_without_mirroring_is_refused(image, one, model):
     with pytest.raises(unet3d.InputError, match="trained without mirrored tiles"):
         unet3d.segment(image, model=one, options=options(mirrored=True))
-    with pytest.raises(unet3d.InputError, match="trained without mirrored tiles"):
+    with pytest.raises(unet3d.InputError, match="no axis was mirrored in the training of all"):
         unet3d.segment(
             image, model=[model(mirrored_axes=("x",)), model(mirrored_axes=("z",))], options=options(mirrored=True)
         )

@@ -5,38 +5,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from math import prod
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
+from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import default_budget, held_memory, shown
 from keras_unet3d.inference.devices import chosen_precision, devices, gpu_memory
 from keras_unet3d.inference.ensemble import Ensemble
 from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.inference.options import SegmentOptions
-from keras_unet3d.inference.planning import Demand, Plan, make_plan
-from keras_unet3d.inference.postprocessing import (
-    BYTES_PER_VOXEL,
-    ClassChange,
-    background_of,
-    postprocess,
-)
-from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.plan_choice import advice, begun_plan, choose_plan
+from keras_unet3d.inference.planning import Demand, Plan
+from keras_unet3d.inference.postprocessing import BYTES_PER_VOXEL, ClassChange, background_of, postprocess
 from keras_unet3d.inference.results import HeldVoxels, Results, Store, class_dtype
-from keras_unet3d.inference.segmentation import TileWork, tiles_matter
+from keras_unet3d.inference.segmentation import TileWork
+from keras_unet3d.inference.segmented import Segmented
 from keras_unet3d.inference.statistics import Fixed, MomentPasses
-from keras_unet3d.inference.tiles import TilePlan, one_tile
 from keras_unet3d.inference.unfinished import Unfinished
+from keras_unet3d.network.clones import clone
 from keras_unet3d.network.work import NetworkSize, Precision
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Box, Triple
-from keras_unet3d.volumes.scratch import ScratchVoxels
-from keras_unet3d.volumes.slabs import slabs
 from keras_unet3d.volumes.volume import Volume
-from keras_unet3d.volumes.voxels import Part, Voxels, as_array
 
 Statistics = Literal["moving", "volume", "current"]
 
@@ -109,14 +102,15 @@ class SegmentationJob:
         self.precision: Precision = chosen_precision(options.precision, agrees=agrees, names=self._devices)
         self._axes = _combinations(_common_axes(members)) if options.mirrored else [()]
         self._check_post_processing()
-        self._predictors = self._build()
-        self.statistics: Statistics = options.statistics if self._normalizing else "moving"
+        self._networks = [self._networks_on(device) for device in self._devices]
+        self.statistics: Statistics = options.statistics if self._normalizations else "moving"
         self.plan = self._make_plan()
+        self.warnings += filter(None, [advice(self.plan)])
 
     @property
     def seconds(self) -> float:
         """How long the networks will take for all of it, from how long one takes for a part of a tile here."""
-        tiles, size, predictor = self.plan.tiles, self._members[0].size, self._networks(0)[0]
+        tiles, size, predictor = self.plan.tiles, self._members[0].size, self._networks[0][0]
         part = _each_at_most([tiles.geometry.minimum] * 3, tiles.tile)
         while part != tiles.tile and float(size.flop(part)) < ENOUGH_TO_TELL:
             part = _each_at_most([length + tiles.geometry.multiple for length in part], tiles.tile)
@@ -138,7 +132,7 @@ class SegmentationJob:
         """The share of the work that a killed segmentation has left, from 0 to 1."""
         return self._fixed + (1 - self._share_of_statistics) * self._labelled / prod(self.plan.tiles.volume)
 
-    def run(self, kept: NDArray[np.int16] | None = None, progress: Progress = lambda _: None) -> "Segmented":
+    def run(self, kept: NDArray[np.int16] | None = None, progress: Progress = lambda _: None) -> Segmented:
         """Do the work.
 
         Args:
@@ -148,7 +142,7 @@ class SegmentationJob:
         progress(self.done)
         tiles = self.plan.tiles
         results = self._results()
-        intensity = self._predictors[0].intensity(as_array(self.volume.voxels))
+        intensity = self._networks[0][0].intensity(self.volume.voxels)
         self._fix_moments(intensity, progress)
         share, done = self._share_of_statistics, self._labelled
         written = dict(self._unfinished.planes) if self._unfinished else {}
@@ -157,10 +151,11 @@ class SegmentationJob:
             nonlocal done
             done += prod(box.shape)
             if self._unfinished is not None:
-                self._unfinished.wrote(number, box, results.flush)
+                self._unfinished.wrote(number, box)
             progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
 
-        TileWork(self.volume.voxels, tiles, intensity, results, wrote, written).run(self._predictors)
+        predictors = [networks[0] if len(networks) == 1 else Ensemble(networks) for networks in self._networks]
+        TileWork(self.volume.voxels, tiles, intensity, results, wrote, written).run(predictors)
         results, changes = self._post_processed(results)
         return Segmented(results, self._scheme, kept, changes)
 
@@ -171,9 +166,7 @@ class SegmentationJob:
         background_of(self._scheme)
         grid = self.volume.grid
         wanted.fewest_voxels(grid)
-        assumed = wanted.assumed_unit(grid)
-        if assumed:
-            self.warnings.append(assumed)
+        self.warnings += filter(None, [wanted.assumed_unit(grid)])
 
     @property
     def _budget(self) -> int:
@@ -188,88 +181,46 @@ class SegmentationJob:
             return 4 * sum(member.size.weights for member in self._members)
         in_memory = 0
         if self._in_memory:
-            classes, voxels = len(self._scheme.values), prod(self.volume.grid.shape)
-            in_memory = voxels * (
-                1 + 4 * classes * bool(self._options.probabilities) + 4 * bool(self._options.uncertainty)
-            )
+            floats = self._scheme.classes * bool(self._options.probabilities) + bool(self._options.uncertainty)
+            in_memory = prod(self.volume.grid.shape) * (np.dtype(self._class_dtype).itemsize + 4 * floats)
         return held_memory() + in_memory
 
     @property
-    def _normalizing(self) -> bool:
-        return any(network.normalizations for network in self._networks(0))
+    def _normalizations(self) -> int:
+        """How many normalisations are computed from what they are given: the most of any network."""
+        return max(len(network.normalizations) for network in self._networks[0])
 
-    def _build(self) -> list[Predictor]:
-        """One predictor for each device: a network, or the mean of several."""
-        built: list[Predictor] = []
-        for device in self._devices:
-            members = [
-                NetworkPredictor(network, member.size.geometry, precision=self.precision, mirrored=axes, device=device)
-                for member in self._members
-                for network in [_on_device(member.network, device, several=len(self._devices) > 1)]
-                for axes in self._axes
-            ]
-            built.append(members[0] if len(members) == 1 else Ensemble(members))
-        return built
-
-    def _networks(self, device: int) -> list[NetworkPredictor]:
-        predictor = self._predictors[device]
-        members = predictor.members if isinstance(predictor, Ensemble) else (predictor,)
-        return [cast("NetworkPredictor", member) for member in members]
+    def _networks_on(self, device: str | None) -> list[NetworkPredictor]:
+        """All networks, and each for every way in which tiles are mirrored."""
+        return [
+            NetworkPredictor(network, member.size.geometry, precision=self.precision, mirrored=axes, device=device)
+            for member in self._members
+            for network in [_on_device(member.network, device, several=len(self._devices) > 1)]
+            for axes in self._axes
+        ]
 
     def _make_plan(self) -> Plan:
         shape, budget, held = self.volume.grid.shape, self._budget, self._held
-        networks = self._networks(0)
+        self._check_memory_of_post_processing(budget, held)
         largest = max((member.size for member in self._members), key=lambda size: size.filters)
-        demand = Demand(largest, self.precision, len(networks), devices=len(self._devices))
-        self._check_memory_of_post_processing(budget)
+        demand = Demand(largest, self.precision, len(self._networks[0]), devices=len(self._devices))
+        normalizations = self._normalizations
         if self._unfinished is not None and self._unfinished.plan is not None:
-            return self._planned(self._unfinished.plan, demand, budget, held)
-        if self._normalizing:
-            whole = replace(demand, whole_tiles=True, devices=1)
-            tile = one_tile(shape, largest.geometry).tile
-            if held + whole.memory(tile, tile[0]) <= budget:
-                return self._noted(make_plan(shape, whole, budget, held))
-            if self.statistics == "current":
-                plan = make_plan(shape, whole, budget, held)
-                self.warnings.append(tiles_matter(plan.tiles))
-                return self._noted(plan)
-            passes = max(len(network.normalizations) for network in networks)
-            demand = replace(demand, passes=passes)
-        plan = make_plan(shape, demand, budget, held)
-        if demand.passes:
-            factor = plan.flop / (len(plan.tiles) * float(replace(demand, passes=0).flop(plan.tiles.tile)))
-            self.warnings.append(
-                f"This model normalises by statistics of the volume, which takes {len(plan.tiles)} "
-                f"{'tile' if len(plan.tiles) == 1 else 'tiles'} with {shown(budget)} of memory: they are gathered in "
-                f"{demand.passes} passes over it before the labels, {factor:.1f} times the work of a model with frozen "
-                f"statistics."
-            )
-        return self._noted(plan)
-
-    def _planned(self, tiles: TilePlan, demand: Demand, budget: int, held: int) -> Plan:
-        """The plan that was begun with, whatever the budget is now."""
-        demand = replace(demand, whole_tiles=tiles.slab is None)
-        if self._normalizing and not demand.whole_tiles:
-            demand = replace(demand, passes=max(len(network.normalizations) for network in self._networks(0)))
-        memory = int(held + demand.memory(tiles.tile, tiles.slab or tiles.tile[0]))
-        if memory > budget:
-            raise InputError(
-                f"What is to be resumed was planned for {shown(memory, rounded_up=True)} of memory; {shown(budget)} "
-                f"may be taken. Give that much (--memory), or begin again without --resume."
-            )
-        return Plan(tiles, demand, memory, budget)
-
-    def _noted(self, plan: Plan) -> Plan:
+            return begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)
+        plan = choose_plan(
+            shape, demand, budget, held, normalizations=normalizations, statistics=self._options.statistics
+        )
         if self._unfinished is not None:
             self._unfinished.note_plan(plan.tiles)
         return plan
 
-    def _check_memory_of_post_processing(self, budget: int) -> None:
-        if not self._options.post_processing.wanted:
+    def _check_memory_of_post_processing(self, budget: int, held: int) -> None:
+        if not self._options.post_processing.wanted or self._devices != (None,):
             return
         shape = self.volume.grid.shape
-        needed = held_memory() + prod(shape) * (BYTES_PER_VOXEL + np.dtype(self._class_dtype).itemsize)
-        if needed > budget and self._devices == (None,):
+        read = 0 if self._in_memory else np.dtype(self._class_dtype).itemsize
+        needed = held + prod(shape) * (BYTES_PER_VOXEL + read)
+        if needed > budget:
             raise InputError(
                 f"Components of {named(shape)} are found in memory, which takes {shown(needed, rounded_up=True)}; "
                 f"{shown(budget)} may be taken. Give more (--memory), or leave out --largest-component, --min-size and "
@@ -278,20 +229,20 @@ class SegmentationJob:
 
     @property
     def _class_dtype(self) -> Any:
-        return class_dtype(len(self._scheme.values))
+        return class_dtype(self._scheme.classes)
 
     def _results(self) -> Results:
-        shape, classes = self.volume.grid.shape, len(self._scheme.values)
+        shape, classes = self.volume.grid.shape, self._scheme.classes
 
         def store(name: str, channels: tuple[int, ...], dtype: Any) -> Store:
             if self._unfinished is None:
                 return HeldVoxels(np.empty((*shape, *channels), dtype))
-            return ScratchVoxels(self._unfinished.folder / name, (*shape, *channels), dtype)
+            return self._unfinished.voxels(name, (*shape, *channels), dtype)
 
         return Results(
-            store("classes.raw", (), self._class_dtype),
-            store("probabilities.raw", (classes,), np.float32) if self._options.probabilities else None,
-            store("uncertainty.raw", (1,), np.float32) if self._options.uncertainty else None,
+            store("classes", (), self._class_dtype),
+            store("probabilities", (classes,), np.float32) if self._options.probabilities else None,
+            store("uncertainty", (1,), np.float32) if self._options.uncertainty else None,
         )
 
     @property
@@ -330,7 +281,7 @@ class SegmentationJob:
             share += flop / total
             progress(min(share, 1.0))
 
-        for number, first in enumerate(self._networks(0)):
+        for number, first in enumerate(self._networks[0]):
             key = str(number)
             passes = MomentPasses(self.volume.voxels, first, self.plan.tiles, self._sizes[number], progress=computed)
             known = self._unfinished.moments.get(key) if self._unfinished else None
@@ -340,8 +291,8 @@ class SegmentationJob:
                     self._unfinished.note_moments(key, fixed)
 
             moments = passes.moments(intensity, known, note)
-            for device in range(len(self._devices)):
-                self._networks(device)[number].moments = moments
+            for networks in self._networks:
+                networks[number].moments = moments
 
     @property
     def _sizes(self) -> list[NetworkSize]:
@@ -357,62 +308,22 @@ class SegmentationJob:
         return replace(results, classes=HeldVoxels(held)), changes
 
 
-class Segmented:
-    """What came out, before it is written.
-
-    Attributes:
-        labels: the annotator's values ``(z, y, x)``, read part by part.
-        counts: voxels of each class.
-        changes: what post-processing did.
-        probabilities: float32 ``(z, y, x, class)``, None unless wanted.
-        uncertainty: float32 ``(z, y, x, 1)``, None unless wanted.
-    """
-
-    def __init__(
-        self,
-        results: Results,
-        scheme: LabelScheme,
-        kept: NDArray[np.int16] | None,
-        changes: tuple[ClassChange, ...],
-    ) -> None:
-        """Take what the tiles gave, and what stays as annotated."""
-        self.labels = _Labels(results.classes, scheme, kept)
-        self.probabilities = results.probabilities
-        self.uncertainty = results.uncertainty
-        self.changes = changes
-        self.counts: NDArray[np.int64] = np.zeros(len(scheme.values), np.int64)
-        for box in slabs(self.labels):
-            self.counts += np.bincount(self.labels.classes(box.slices).ravel(), minlength=len(self.counts))
-
-
-class _Labels:
-    """Class indices as the annotator's values, and what was annotated as it was."""
-
-    def __init__(self, classes: Voxels, scheme: LabelScheme, kept: NDArray[np.int16] | None) -> None:
-        self._classes, self._scheme, self._kept = classes, scheme, kept
-        self.shape, self.ndim = classes.shape, classes.ndim
-        self.dtype = scheme.label_values(np.zeros(1, np.int16)).dtype
-
-    def classes(self, part: Part) -> NDArray[Any]:
-        found = self._classes[part]
-        if self._kept is None:
-            return found
-        kept = self._kept[part]
-        return np.where(kept == UNLABELED, found, kept.astype(found.dtype))
-
-    def __getitem__(self, part: Part, /) -> NDArray[Any]:
-        return self._scheme.label_values(self.classes(part))
-
-
 def _common_axes(members: Sequence[Member]) -> tuple[int, ...]:
     """Axes that every member saw mirrored in training."""
     axes = tuple(number for number, axis in enumerate(AXES) if all(axis in member.mirrored_axes for member in members))
-    if not axes:
+    if axes:
+        return axes
+    unmirrored = [member.name for member in members if not member.mirrored_axes]
+    if unmirrored:
         raise InputError(
-            f"{', '.join(member.name for member in members)}: was trained without mirrored tiles, so that it does not "
-            f"know them. Leave out --tta, or train with mirroring."
+            f"{', '.join(unmirrored)}: {'was' if len(unmirrored) == 1 else 'were'} trained without mirrored tiles, "
+            f"which {'it does' if len(unmirrored) == 1 else 'they do'} not know. Leave out --tta, or train with "
+            f"mirroring."
         )
-    return axes
+    raise InputError(
+        f"{', '.join(member.name for member in members)}: no axis was mirrored in the training of all. Leave out "
+        f"--tta, or take models that were trained with the same mirroring."
+    )
 
 
 def _each_at_most(lengths: Sequence[int], longest: Sequence[int]) -> Triple:
@@ -428,10 +339,9 @@ def _on_device(network: Any, device: str | None, *, several: bool) -> Any:
     """The network itself, or, where several devices compute, a copy whose variables lie on one."""
     if not several:
         return network
-    import keras
     import tensorflow as tf
 
     with tf.device(device):
-        copy = keras.models.clone_model(network)
+        copy = clone(network)
         copy.set_weights(network.get_weights())
     return copy

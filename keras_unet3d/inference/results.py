@@ -16,9 +16,6 @@ class Store(Voxels, Protocol):
     def write(self, box: Box, voxels: NDArray[Any]) -> None:
         """Write a box."""
 
-    def flush(self) -> None:
-        """Make sure that what was written outlives this process."""
-
 
 class HeldVoxels:
     """An array in memory as a `Store`.
@@ -39,9 +36,6 @@ class HeldVoxels:
     def write(self, box: Box, voxels: NDArray[Any]) -> None:
         """Write a box."""
         self.array[box.slices] = voxels
-
-    def flush(self) -> None:
-        """Memory does not outlive the process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +59,6 @@ class Results:
             self.probabilities.write(box, probabilities)
         if self.uncertainty is not None:
             self.uncertainty.write(box, entropy(probabilities)[..., None])
-
-    def flush(self) -> None:
-        """Make sure that what was written outlives this process."""
-        for store in (self.classes, self.probabilities, self.uncertainty):
-            if store is not None:
-                store.flush()
 
 
 def class_dtype(classes: int) -> Any:

@@ -4,6 +4,7 @@ import queue
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from math import prod
 from threading import Event, Lock
@@ -119,11 +120,16 @@ class TileWork:
             self._work(predictors[0])
             return
         with ThreadPoolExecutor(len(predictors), thread_name_prefix="device") as devices:
-            for future in [devices.submit(self._work, predictor) for predictor in predictors]:
-                future.result()
+            working = [devices.submit(self._work, predictor) for predictor in predictors]
+            try:
+                for future in working:
+                    future.result()
+            except BaseException:  # of a device, or Ctrl-C: this thread waits for the others' slabs, not their tiles
+                self._stop.set()
+                raise
 
     def _work(self, predictor: Predictor) -> None:
-        """Take tiles until none is left, or another predictor failed."""
+        """Take tiles until none is left, or the work is stopped."""
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
                 while not self._stop.is_set():
@@ -142,21 +148,22 @@ class TileWork:
         stream = predictor.start(self.intensity)
         passed = 0
         writing: Future[None] | None = None
-        for planes, last in read_ahead(self.image, tile, self.plan.slab):
-            if self._stop.is_set():
-                return
-            probabilities = stream.push(planes, last=last)
-            if probabilities is None:
-                continue
-            start, stop = max(passed, first), min(passed + len(probabilities), end)
-            if start < stop:
-                kept = probabilities[start - passed : stop - passed, top:bottom, left:right]
-                z = tile.write.start[0] - first
-                box = Box((start + z, *tile.write.start[1:]), (stop + z, *tile.write.stop[1:]))
-                if writing is not None:
-                    writing.result()
-                writing = writer.submit(self._write, number, box, kept)
-            passed += len(probabilities)
+        with closing(read_ahead(self.image, tile, self.plan.slab)) as slabs:
+            for planes, last in slabs:
+                if self._stop.is_set():
+                    return
+                probabilities = stream.push(planes, last=last)
+                if probabilities is None:
+                    continue
+                start, stop = max(passed, first), min(passed + len(probabilities), end)
+                if start < stop:
+                    kept = probabilities[start - passed : stop - passed, top:bottom, left:right]
+                    z = tile.write.start[0] - first
+                    box = Box((start + z, *tile.write.start[1:]), (stop + z, *tile.write.stop[1:]))
+                    if writing is not None:
+                        writing.result()
+                    writing = writer.submit(self._write, number, box, kept)
+                passed += len(probabilities)
         if writing is not None:
             writing.result()
 

@@ -1,6 +1,6 @@
 """The planes of a tile, in slabs: read ahead of the network, so that neither waits for the other."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,8 +11,10 @@ from keras_unet3d.volumes.box import Box, read_mirrored
 from keras_unet3d.volumes.voxels import Voxels
 
 
-def read_ahead(image: Voxels, tile: Tile, slab: int | None) -> Iterator[tuple[NDArray[np.float32], bool]]:
+def read_ahead(image: Voxels, tile: Tile, slab: int | None) -> Generator[tuple[NDArray[np.float32], bool], None, None]:
     """Read what a tile reads, mirrored at the borders of the volume; the next slab is read while one is in use.
+
+    Whoever may stop before the end closes the generator (`contextlib.closing`), which ends the reading thread.
 
     Args:
         image: raw ``(z, y, x, channel)``; another thread reads it.

@@ -6,6 +6,7 @@ will; gathered all at once they would depend on the tiles.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -125,10 +126,11 @@ class MomentPasses:
         stream = self._predictor.features(intensity, fixed, name)
         flop = float(self._size.flop_until(self._plan.tile, number))
         passed = 0
-        for planes, last in read_ahead(self._image, self._plan[tile], self._plan.slab):
-            features = stream.push(planes, last=last)
-            for plane in () if features is None else features:
-                if z.start <= passed < z.stop:
-                    total.add(plane[y, x])
-                passed += 1
-            self._progress(flop * len(planes) / self._plan.tile[0])
+        with closing(read_ahead(self._image, self._plan[tile], self._plan.slab)) as slabs:
+            for planes, last in slabs:
+                features = stream.push(planes, last=last)
+                for plane in () if features is None else features:
+                    if z.start <= passed < z.stop:
+                        total.add(plane[y, x])
+                    passed += 1
+                self._progress(flop * len(planes) / self._plan.tile[0])

@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference.axis import AxisTiling
@@ -18,6 +21,7 @@ from keras_unet3d.inference.tiles import TilePlan
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.file_lock import locked
+from keras_unet3d.volumes.scratch import ScratchVoxels
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.whole_file import check_parent, written_whole
 
@@ -50,6 +54,7 @@ class Unfinished:
                 of another image, model or setting.
         """
         check_parent(output)
+        self._output = output
         file, _ = split_dataset(output)
         target = file.resolve()
         self.folder = target.with_name(f".{target.name}.unfinished")
@@ -58,6 +63,7 @@ class Unfinished:
         self.moments: dict[str, Fixed] = {}
         self._facts = json.loads(json.dumps(dict(facts)))
         self._noted_at = time.monotonic()
+        self._results: list[ScratchVoxels] = []
         try:
             self.folder.mkdir(exist_ok=True)
             self._lock = (self.folder / "lock").open("w")
@@ -66,12 +72,12 @@ class Unfinished:
         if not locked(self._lock):
             self._lock.close()
             raise InputError(f"{output}: another process is segmenting into it. Wait for it, or name another output.")
-        if not resume:
-            self._clear()
-            return
         try:
-            self._read(output)
-        except InputError:
+            if resume:
+                self._read()
+            else:
+                self._clear()
+        except BaseException:
             self._lock.close()
             raise
 
@@ -92,26 +98,33 @@ class Unfinished:
         with written_whole(self.folder / _MOMENTS) as file, file.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
 
-    def wrote(self, number: int, box: Box, flush: Callable[[], None]) -> None:
-        """Count a box of a tile as written; every few seconds, make sure of it.
+    def voxels(self, name: str, shape: Sequence[int], dtype: DTypeLike) -> ScratchVoxels:
+        """A result of this name, with what is there of it already.
+
+        Raises:
+            InputError: if it should be there and is not.
+            WorkError: if the disk has no room for it.
+        """
+        path = self.folder / f"{name}.raw"
+        if self.planes and not path.exists():
+            raise self._damaged()
+        result = ScratchVoxels(path, shape, dtype)
+        self._results.append(result)
+        return result
+
+    def wrote(self, number: int, box: Box) -> None:
+        """Count a box of a tile as written, behind those before it; every few seconds, make sure of all.
 
         Args:
             number: of the tile.
-            box: written.
-            flush: puts all that was written on the disk.
+            box: written, of every result.
         """
         if self.plan is None:
             raise ValueError("The plan was not noted.")
         self.planes[number] = box.stop[0] - self.plan[number].write.start[0]
         if time.monotonic() - self._noted_at > SECONDS_BETWEEN_NOTES:
-            flush()
             self._note()
             self._noted_at = time.monotonic()
-
-    def remove(self) -> None:
-        """The output is whole: nothing of this is needed any more."""
-        self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -121,64 +134,99 @@ class Unfinished:
     ) -> None:
         """Keep what is done, unless nothing is, and tell whoever sees the error how to go on."""
         if error is None or not self.resumed:
-            self.remove()
+            self._remove()
             return
         error.add_note("What is done is kept: continue with --resume (from Python: SegmentOptions(resume=True)).")
         with suppress(WorkError, InputError):  # on a full disk; the older notes are still true
             self._note()
+        self._close_results()
+        self._lock.close()
+
+    def _close_results(self) -> None:
+        for result in self._results:
+            result.close()
+
+    def _remove(self) -> None:
+        self._close_results()
+        if sys.platform == "win32":  # which removes no open file, and where the lock keeps nobody out
+            self._lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 
     def _note(self) -> None:
-        plan = self.plan and {
-            "volume": self.plan.volume,
-            "tile": self.plan.tile,
-            "counts": self.plan.counts,
-            "stride": self.plan.stride,
-            "slab": self.plan.slab,
-            "padding": self.plan.geometry.padding,
-            "depth": self.plan.geometry.depth,
+        """Write down what is done, once it is on the disk itself: what notes say is true after a power cut, too."""
+        for result in self._results:
+            result.flush()
+        notes = {
+            "facts": self._facts,
+            "plan": self.plan and _as_json(self.plan),
+            "planes": {str(number): planes for number, planes in self.planes.items()},
         }
-        notes = {"facts": self._facts, "plan": plan, "planes": {str(key): value for key, value in self.planes.items()}}
         with written_whole(self.folder / _NOTES) as file:
             file.write_text(json.dumps(notes), encoding="utf-8")
 
-    def _read(self, output: Path) -> None:
+    def _read(self) -> None:
         try:
             notes = json.loads((self.folder / _NOTES).read_text(encoding="utf-8"))
-            facts, plan = notes["facts"], notes["plan"]
-            planes = {int(key): int(value) for key, value in notes["planes"].items()}
-            geometry = Geometry(plan["padding"], plan["depth"])
-            axes = [
-                AxisTiling(geometry, *(int(plan[name][axis]) for name in ("volume", "tile", "counts", "stride")))
-                for axis in range(3)
-            ]
-            tiles = TilePlan((axes[0], axes[1], axes[2]), plan["slab"])
+            facts, plan = dict(notes["facts"]), _plan_of(notes["plan"])
+            planes = {int(number): int(planes) for number, planes in notes["planes"].items()}
+            if not all(0 <= number < len(plan) for number in planes):
+                raise self._damaged()
+            moments = self._read_moments()
         except FileNotFoundError:
             self._clear()
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{output}: what is there of it ({self.folder}) is damaged. Begin again without --resume."
-            ) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, BadZipFile) as error:
+            raise self._damaged() from error
         differing = [name for name in self._facts if facts.get(name) != self._facts[name]]
         if differing:
             raise InputError(
-                f"{output}: was begun with another {' and '.join(differing)} "
+                f"{self._output}: was begun with another {' and '.join(differing)} "
                 f"({_difference(facts.get(differing[0]), self._facts[differing[0]])}). Call with what it was begun "
                 f"with, or begin again without --resume."
             )
-        self.plan, self.planes = tiles, planes
+        self.plan, self.planes, self.moments = plan, planes, moments
+
+    def _read_moments(self) -> dict[str, Fixed]:
+        moments: dict[str, Fixed] = {}
         if (self.folder / _MOMENTS).exists():
             with np.load(self.folder / _MOMENTS, allow_pickle=False) as arrays:
                 for key in arrays.files:
                     network, _, name = key.partition("|")
                     mean, variance = arrays[key]
-                    self.moments.setdefault(network, {})[name] = (mean, variance)
+                    moments.setdefault(network, {})[name] = (mean, variance)
+        return moments
+
+    def _damaged(self) -> InputError:
+        return InputError(
+            f"{self._output}: what is there of it ({self.folder}) is damaged. Begin again without --resume."
+        )
 
     def _clear(self) -> None:
         for entry in self.folder.iterdir():
             if entry.name != "lock":
                 entry.unlink()
+
+
+def _as_json(plan: TilePlan) -> dict[str, Any]:
+    return {
+        "volume": plan.volume,
+        "tile": plan.tile,
+        "counts": plan.counts,
+        "stride": plan.stride,
+        "slab": plan.slab,
+        "padding": plan.geometry.padding,
+        "depth": plan.geometry.depth,
+    }
+
+
+def _plan_of(noted: Mapping[str, Any]) -> TilePlan:
+    geometry = Geometry(noted["padding"], noted["depth"])
+    z, y, x = (
+        AxisTiling(geometry, *(int(noted[name][axis]) for name in ("volume", "tile", "counts", "stride")))
+        for axis in range(3)
+    )
+    return TilePlan((z, y, x), noted["slab"])
 
 
 def _difference(begun: Any, now: Any) -> str:
