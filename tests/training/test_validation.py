@@ -18,8 +18,11 @@ class BrightIsOne:
     def intensity(self, image):
         return np.array([[0, 1]], np.float32)
 
-    def probabilities(self, tiles, intensity):
-        bright = (tiles[..., 0] > 0).astype(np.float32)
+    def start(self, intensity):
+        return self
+
+    def push(self, planes, *, last=False):
+        bright = (planes[..., 0] > 0).astype(np.float32)
         return np.stack([1 - bright, bright], axis=-1)
 
 
