@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from keras_unet3d.annotation import (
     AnnotatedDataset,
@@ -33,6 +34,7 @@ from keras_unet3d.metrics import Overlap, Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes, read_description
 from keras_unet3d.volumes import Volume, open_image, read_image, read_labels, write_image, write_labels, written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
+from keras_unet3d.volumes.slabs import bytes_of, in_slabs
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.voxels import as_array
 
@@ -415,13 +417,13 @@ def segment(
         raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
     models = _described(model)
     scheme = models[0][1].scheme
+    facts = _facts(image, models, options, keep) if output is not None else {}
     kept = None
     if keep is not None:
         image, kept = _kept(image, keep, scheme, meaning)
     with ExitStack() as opened:
         unfinished = None
         if output is not None:
-            facts = _facts(image, models, options, keep)
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
         job, told = _segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
         volume, warnings = job.volume, (*told, *job.warnings)
@@ -516,9 +518,9 @@ def _facts(
     image: Any, models: Sequence[tuple[Any, ModelDescription]], options: SegmentOptions, keep: Any
 ) -> dict[str, Any]:
     """What decides a segmentation: a killed one is only gone on with if all of it is the same."""
-    files = [] if isinstance(image, Volume) else [image] if isinstance(image, str | Path) else list(image)
+    files = [image] if isinstance(image, str | Path | Volume) else list(image)
     return {
-        "image": [_file_facts(file) for file in files],
+        "image": [_held_facts(file) if isinstance(file, Volume) else _file_facts(file) for file in files],
         "model": [[_name_of(model), description.created.isoformat()] for model, description in models],
         "annotation": _file_facts(keep) if keep is not None else None,
         "precision": options.precision,
@@ -527,6 +529,13 @@ def _facts(
         "probabilities": bool(options.probabilities),
         "uncertainty": bool(options.uncertainty),
     }
+
+
+def _held_facts(volume: Volume) -> list[Any]:
+    checksum = 0
+    for part in in_slabs(volume.voxels):
+        checksum = crc32(bytes_of(part), checksum)
+    return [volume.source or "a volume in memory", *volume.voxels.shape, str(volume.voxels.dtype), checksum]
 
 
 def _file_facts(path: PathLike) -> list[Any]:

@@ -180,6 +180,21 @@ def test_another_image_another_model_or_a_changed_file_are_not_resumed(file, ima
         unet3d.segment(file, output, model=one, options=options(resume=True))
 
 
+def test_with_an_annotation_or_in_memory_another_image_is_not_resumed_either(file, image, tmp_path, one):
+    output, annotation = tmp_path / "labels.nii", tmp_path / "annotation.nii"
+    unet3d.write_labels(annotation, unet3d.Volume(np.full(SHAPE, 10, np.uint8), image.grid))
+    changed = image.with_voxels(image.voxels + np.float32(1))
+    with pytest.raises(KeyboardInterrupt):
+        unet3d.segment(file, output, model=one, keep=annotation, options=options(), progress=stop_at(0.4))
+    unet3d.write_image(file, changed)
+    with pytest.raises(unet3d.InputError, match=r"image\.nii has changed since"):
+        unet3d.segment(file, output, model=one, keep=annotation, options=options(resume=True))
+    interrupted(image, output, one)
+    with pytest.raises(unet3d.InputError, match="a volume in memory has changed since"):
+        unet3d.segment(changed, output, model=one, options=options(resume=True))
+    unet3d.segment(image, output, model=one, options=options(resume=True))
+
+
 def test_what_ended_before_any_work_leaves_nothing(file, tmp_path, one):
     def stop(_):
         raise KeyboardInterrupt
