@@ -84,6 +84,7 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         "normalised by": f"{description.normalization} ({description.statistics} statistics)"
         if description.normalization == "batch"
         else description.normalization or "nothing",
+        "bfloat16": _agreement(description),
     }
     if trained:
         facts["trained"] = (
@@ -96,6 +97,16 @@ def _facts(description: ModelDescription) -> dict[str, str]:
             mean = validation["mean"]
             facts["mean"] = f"IoU {shown(mean['iou'])}, Dice {shown(mean['dice'])} on what was held out"
     return facts
+
+
+def _agreement(description: ModelDescription) -> str:
+    """Whether this model was seen to give the same labels in bfloat16."""
+    if description.bfloat16 is None:
+        return "not checked, so that --precision auto is float32"
+    each = ", ".join(f"{name} {'–' if dice is None else f'{dice:.4f}'}" for name, dice in description.bfloat16.items())
+    if description.bfloat16_agrees:
+        return f"gives the labels of float32 (Dice between the two: {each})"
+    return f"gives other labels than float32 (Dice between the two: {each}), so that --precision auto is float32"
 
 
 def _count(voxels: Any) -> str:

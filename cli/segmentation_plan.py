@@ -62,7 +62,6 @@ def as_json(planned: SegmentationPlan) -> dict[str, Any]:
         "tiles": len(tiles),
         "counts": _by_axis(tiles.counts),
         "tile": _by_axis(tiles.tile),
-        "stride": _by_axis(tiles.stride),
         "slab": tiles.slab,
         "overhead": round(plan.overhead, 4),
         "flop": plan.flop,

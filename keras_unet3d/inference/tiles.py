@@ -107,8 +107,8 @@ class TilePlan:
         if len(self) == 1:
             return f"1 tile of {named(self.tile)}{slabs}, for a volume of {named(self.volume)}"
         return (
-            f"{len(self)} tiles ({named(self.counts)}) of {named(self.tile)}{slabs}, every {named(self.stride)}, for a "
-            f"volume of {named(self.volume)}"
+            f"{len(self)} tiles ({named(self.counts)}) of {named(self.tile)}{slabs}, for a volume of "
+            f"{named(self.volume)}"
         )
 
 

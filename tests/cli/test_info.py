@@ -1,5 +1,9 @@
 import json
 
+import pytest
+
+from keras_unet3d.serving.description import DESCRIPTION_FILE
+
 
 def test_the_text_names_axes_units_and_scores(unet3d, model):
     done = unet3d("info", model)
@@ -28,6 +32,31 @@ def test_the_folder_may_be_named_with_or_without_the_version(unet3d, model, monk
     monkeypatch.chdir(model / "3")
     plain = json.loads(unet3d("info", ".", "--json").stdout)
     assert (plain["model"], plain["version"]) == (".", "3")
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (None, "not checked, so that --precision auto is float32"),
+        (
+            {"background": 0.9999, "cell": 0.9992},
+            "gives the labels of float32 (Dice between the two: background 0.9999",
+        ),
+        (
+            {"background": 1.0, "cell": None},
+            "gives the labels of float32 (Dice between the two: background 1.0000, cell –",
+        ),
+        (
+            {"background": 0.9999, "cell": 0.95},
+            "gives other labels than float32 (Dice between the two: background 0.99",
+        ),
+    ],
+)
+def test_whether_bfloat16_gives_the_same_labels(unet3d, model, seen, told):
+    file = model / "3" / DESCRIPTION_FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"bfloat16": seen}))
+    assert f"bfloat16:      {told}" in unet3d("info", model).stdout
+    assert json.loads(unet3d("info", model, "--json").stdout)["bfloat16"] == seen
 
 
 def test_what_is_no_model_is_said(unet3d, tmp_path):

@@ -120,3 +120,20 @@ def test_the_demo_tells_the_whole_story_and_starts_over(user):
     assert [path.name for path in (demo / "models" / "kidney-phantom").iterdir()] == ["1"]
     assert len(list((demo / "segmented").iterdir())) == 3
     assert "data:image/png" in (demo / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_plan_is_said_and_followed_and_results_beside_the_labels_have_their_grid(user, trained):
+    (plan,) = json.loads(user.run("segment", IMAGE, "--plan", "--json", "--precision", "float32")[0])["planned"]
+    assert plan["volume"] == {"x": 24, "y": 20, "z": 16}
+    flags = ("--uncertainty", "unsure.nii.gz", "--largest-component", "--fill-holes", "--json")
+    out, err = user.run("segment", IMAGE, "tidy.nii.gz", "--precision", "float32", *flags)
+    (done,) = json.loads(out)["segmented"]
+    for of_tiles in ("tiles", "counts", "tile", "slab", "overhead", "flop", "precision", "statistics"):
+        assert done["plan"][of_tiles] == plan[of_tiles]
+    assert "Computing in float32; statistics of normalisation: those of training." in err
+    assert set(done["changes"]) <= {"inside", "tubule"}  # the classes but the background
+    unsure, image = (nibabel.load(user.folder / name) for name in ("unsure.nii.gz", IMAGE))
+    np.testing.assert_array_equal(unsure.affine, image.affine)
+    values = np.asarray(unsure.dataobj)
+    assert values.min() >= 0
+    assert 0 < values.max() <= 1
