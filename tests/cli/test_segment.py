@@ -79,6 +79,20 @@ def test_two_images_without_a_folder_do_not_cost_the_second(unet3d, image, write
     assert other.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["old.nii.gz", "old.seg.nrrd", "old.tif", "old.mha"])
+def test_an_older_label_map_is_replaced(unet3d, image, write, model, fake, name):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2:4] = 5
+    labels[:, 1] = 9 if name != "old.seg.nrrd" else 5  # unlabelled
+    write(name, labels)
+    assert unet3d("segment", image, name, "--model", model).exit_code == 0
+    labels[0, 0, 0] = 4
+    write(name, labels)
+    done = unet3d("segment", image, name, "--model", model)
+    assert done.exit_code == 2
+    assert "is no label map of this model" in done.stderr
+
+
 SHAPE = (6, 7, 8)
 WARNING = "Look closely."
 BUDGET = 2 * 10**9
