@@ -143,7 +143,8 @@ class NetworkSize:
             overlap = 2 if layer.taps > 1 else 0
             stays = stays + overlap * area_read * layer.inputs
             read_planes = planes if layer.taps > 1 else planes / (1 if layer.read is layer.written else 2)
-            now = (read_planes + overlap) * area_read * layer.inputs + planes * area_written * layer.outputs
+            copies = 2 if overlap and self.geometry.padding == "same" else 1  # one of them with zeros around
+            now = copies * (read_planes + overlap) * area_read * layer.inputs + planes * area_written * layer.outputs
             if layer.joined:  # both parts are there while they are joined
                 now = np.maximum(now, 2 * planes * area_read * layer.inputs)
                 waiting = skip_crop(layer.level, self.geometry.depth) + planes
