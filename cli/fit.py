@@ -81,8 +81,8 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option(
     "--statistics",
     type=click.Choice(["moving", "current"]),
-    help="Of batch normalisation when segmenting: those of training, or those of what is segmented, as in the paper; see "
-    "unet3d segment --statistics.",
+    help="Of batch normalisation when segmenting: those of training, or those of what is segmented, as in the paper "
+    "(see unet3d segment --statistics).",
 )
 @click.option("--tile", type=Sizes(), help="Input voxels of a tile.")
 @click.option("--batch-size", type=int, help="Tiles per step.")
