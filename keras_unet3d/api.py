@@ -535,7 +535,7 @@ def _held_facts(volume: Volume) -> list[Any]:
     checksum = 0
     for part in in_slabs(volume.voxels):
         checksum = crc32(bytes_of(part), checksum)
-    return [volume.source or "a volume in memory", *volume.voxels.shape, str(volume.voxels.dtype), checksum]
+    return [str(volume.source or "a volume in memory"), *volume.voxels.shape, str(volume.voxels.dtype), checksum]
 
 
 def _file_facts(path: PathLike) -> list[Any]:
