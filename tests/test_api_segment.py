@@ -140,8 +140,8 @@ def test_what_is_done_is_not_computed_again(file, tmp_path, one, monkeypatch):
 def test_a_volume_in_memory_is_resumed_if_it_is_the_same(file, image, tmp_path, one):
     for held in (image, unet3d.read_image(file)):  # the second knows its file
         interrupted(held, tmp_path / "labels.nii", one)
+        other = held.with_voxels(held.voxels + 1)
         with pytest.raises(unet3d.InputError, match="another image"):
-            other = held.with_voxels(held.voxels + 1)
             unet3d.segment(other, tmp_path / "labels.nii", model=one, options=options(resume=True))
         plans = []
         unet3d.segment(held, tmp_path / "labels.nii", model=one, options=options(resume=True), on_plan=plans.append)
