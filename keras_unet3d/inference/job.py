@@ -15,6 +15,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import default_budget, held_memory, shown
 from keras_unet3d.inference.devices import chosen_precision, devices, gpu_memory
 from keras_unet3d.inference.ensemble import Ensemble
+from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.plan_choice import advice, begun_plan, choose_plan
@@ -23,7 +24,7 @@ from keras_unet3d.inference.postprocessing import BYTES_PER_VOXEL, ClassChange, 
 from keras_unet3d.inference.results import HeldVoxels, Results, Store, class_dtype
 from keras_unet3d.inference.segmentation import TileWork
 from keras_unet3d.inference.segmented import Segmented
-from keras_unet3d.inference.statistics import Fixed, MomentPasses
+from keras_unet3d.inference.statistics import MomentPasses
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.clones import clone
 from keras_unet3d.network.work import NetworkSize, Precision

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference.axis import AxisTiling
-from keras_unet3d.inference.statistics import Fixed
+from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.tiles import TilePlan
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.volumes.box import Box
