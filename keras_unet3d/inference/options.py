@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from keras_unet3d.errors import InputError
 from keras_unet3d.inference.postprocessing import PostProcessing
 from keras_unet3d.network.work import Precision
 
@@ -22,6 +23,9 @@ class SegmentOptions:
         uncertainty: where the entropy of the class probabilities is written: 0 is sure, 1 is undecided.
         post_processing: of the labels.
         resume: go on with what a killed segmentation into the same output has done.
+
+    Raises:
+        InputError: if a value is none of those.
     """
 
     memory: int | None = None
@@ -32,3 +36,11 @@ class SegmentOptions:
     uncertainty: str | Path | None = None
     post_processing: PostProcessing = field(default_factory=PostProcessing)
     resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in {"auto", "float32", "bfloat16"}:
+            raise InputError(f"Expected precision 'auto', 'float32' or 'bfloat16'. Received: {self.precision!r}")
+        if self.statistics not in {"volume", "current"}:
+            raise InputError(f"Expected statistics 'volume' or 'current'. Received: {self.statistics!r}")
+        if self.memory is not None and self.memory < 1:
+            raise InputError(f"Expected bytes of memory above 0. Received: {self.memory}")

@@ -113,6 +113,8 @@ class TileWork:
         for predictor in predictors:
             if predictor.geometry != self.plan.geometry:
                 raise ValueError(f"Expected a plan for {predictor.geometry}. Received: one for {self.plan.geometry}")
+        self._stop.clear()
+        self._waiting = queue.SimpleQueue()
         for number in range(len(self.plan)):
             if self.written.get(number, 0) < self.plan[number].write.shape[0]:
                 self._waiting.put(number)

@@ -1,6 +1,8 @@
 """A tiled result is that of the whole, wherever the tiles lie and however many planes are computed at a time."""
 
+import signal
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -225,6 +227,70 @@ def test_a_predictor_that_fails_stops_the_others(predictors):
     )
     with pytest.raises(RuntimeError, match="no memory"):
         work.run([predictors[geometry], Broken()])
+
+
+def writing_threads():
+    return [each for each in threading.enumerate() if each.name.startswith(("device", "write", "read"))]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_ctrl_c_waits_for_a_slab_not_for_the_volume(devices):
+    geometry, image = GEOMETRIES[0], noise((40, 40, 40))
+    plan = tiles_of(image.shape, geometry)
+    started = []
+
+    class Device:
+        """Presses Ctrl-C when it gets the fifth tile."""
+
+        def __init__(self):
+            self.geometry = geometry
+
+        def start(self, _):
+            started.append(threading.current_thread())
+            if len(started) == 5:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            return self
+
+        def push(self, planes, *, last):
+            time.sleep(0.01)
+            return np.zeros([length - geometry.margin for length in planes.shape[:3]] + [3], np.float32)
+
+    work = TileWork(
+        image, plan, np.ones((2, 2)), Results(HeldVoxels(np.zeros(image.shape[:3], np.uint8))), lambda *_: None
+    )
+    with pytest.raises(KeyboardInterrupt):
+        work.run([Device() for _ in range(devices)])
+    assert len(started) < 100 < len(plan)
+    assert writing_threads() == []
+
+
+@pytest.mark.parametrize("part", ["reading", "writing", "telling"])
+def test_what_fails_in_another_thread_is_raised_and_leaves_no_thread(part, predictors):
+    geometry, image = GEOMETRIES[0], noise((12, 12, 12))
+
+    class Failing(HeldVoxels):
+        def __getitem__(self, place):
+            return self.fail("reading") or super().__getitem__(place)
+
+        def write(self, box, voxels):
+            self.fail("writing")
+
+        def fail(self, where):
+            if where == part:
+                raise OSError(f"{where} failed")
+
+    store = Failing(image if part == "reading" else np.zeros(image.shape[:3], np.uint8))
+    work = TileWork(
+        store if part == "reading" else image,
+        tiles_of(image.shape, geometry, longer=2, slab=2),
+        predictors[geometry].intensity(image),
+        Results(HeldVoxels(np.zeros(image.shape[:3], np.uint8)) if part == "reading" else store),
+        lambda *_: store.fail("telling"),
+    )
+    for networks in ([predictors[geometry]], [predictors[geometry]] * 2):
+        with pytest.raises(OSError, match=f"{part} failed"):
+            work.run(networks)
+        assert writing_threads() == []
 
 
 @settings(max_examples=15)
