@@ -21,6 +21,8 @@ from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.intensity import normalised, volume_intensity
 from keras_unet3d.volumes.volume import Grid, Volume
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 HELD = 10**8
 PLENTY = 10**10
 SIZE = NetworkSize(Geometry("valid", 1), filters=4, channels=1, classes=3)

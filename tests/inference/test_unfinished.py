@@ -21,6 +21,8 @@ from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.scratch import ScratchVoxels
 from keras_unet3d.volumes.volume import Grid, Volume
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 HELD = 10**8
 PLENTY = 10**10
 SHAPE = (26, 14, 12)
@@ -116,8 +118,7 @@ def notes(output):
 # Going on
 
 
-@pytest.mark.parametrize("tiles", [1, 2])
-@pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
+@pytest.mark.parametrize(("tiles", "share"), [(1, 0.6), (2, 0.2), (2, 0.9)])
 def test_what_was_killed_and_resumed_is_what_was_not_and_computes_only_the_rest(share, tiles, frozen, tmp_path, pushed):
     budget = budget_for(tiles)
     whole = finished(frozen, tmp_path / "whole.nii", memory=budget)
