@@ -100,7 +100,7 @@ def test_volumes_of_every_size_come_out_as_in_one_tile(predictors, geometry, sha
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_few_voxels_are_enough(n, geometry, predictors):
     for shape in [(n, 1, 1), (1, n, 2)]:
         assert_same_as_whole(noise(shape), predictors[geometry], tiles_of(shape, geometry, slab=geometry.multiple))

@@ -18,9 +18,9 @@ def noise(shape):
     return (rng.normal(0, 1, (*shape, 1)) + ramp).astype(np.float32)
 
 
-def fixed(model, geometry, image, plan):
-    predictor = NetworkPredictor(model, geometry)
-    size = NetworkSize(geometry, 4, 1, 3)
+def fixed(predictor, image, plan):
+    geometry = predictor.geometry
+    size = NetworkSize(geometry, 2, 1, 3)
     predictor.moments = MomentPasses(image, predictor, plan, size).moments(predictor.intensity(image))
     assert not predictor.tile_dependent
     return predictor
@@ -43,24 +43,25 @@ def probabilities(image, predictor, plan):
     ids=str,
 )
 def test_one_tile_gives_current_statistics_and_several_give_the_same(geometry, normalization, random_network):
-    model = random_network(1, filters=4, depth=geometry.depth, padding=geometry.padding, normalization=normalization)
+    model = random_network(1, filters=2, depth=geometry.depth, padding=geometry.padding, normalization=normalization)
     image = noise((9, 28 if geometry.padding == "same" else 15, 5))
-    current = probabilities(image, NetworkPredictor(model, geometry), one_tile(image.shape, geometry))
+    predictor = NetworkPredictor(model, geometry)
+    current = probabilities(image, predictor, one_tile(image.shape, geometry))
     whole = TilePlan(one_tile(image.shape, geometry).axes, 2 * geometry.multiple)
     z, y, x = whole.axes
     shallow = axis_tiling(image.shape[0], z.tile - geometry.multiple, geometry) if geometry.padding == "valid" else z
     split = axis_tiling(image.shape[1], y.tile - geometry.multiple, geometry)
     for plan in (whole, TilePlan((shallow, split, x), 3 * geometry.multiple)):
-        found = probabilities(image, fixed(model, geometry, image, plan), plan)
+        found = probabilities(image, fixed(predictor, image, plan), plan)
         np.testing.assert_allclose(found, current, atol=2e-4)
     assert plan.counts == ((2, 2, 1) if geometry.padding == "valid" else (1, 2, 1))
 
 
 def test_what_is_fixed_already_needs_no_pass(random_network):
     geometry = Geometry("valid", 1)
-    predictor = NetworkPredictor(random_network(1, filters=4, depth=1, normalization="instance"), geometry)
+    predictor = NetworkPredictor(random_network(1, filters=2, depth=1, normalization="instance"), geometry)
     image = noise((9, 9, 9))
-    passes = MomentPasses(image, predictor, one_tile(image.shape, geometry), NetworkSize(geometry, 4, 1, 3))
+    passes = MomentPasses(image, predictor, one_tile(image.shape, geometry), NetworkSize(geometry, 2, 1, 3))
     told = []
     moments = passes.moments(predictor.intensity(image), after_each=lambda known: told.append(dict(known)))
     assert [len(each) for each in told] == [1, 2, 3, 4, 5, 6]
