@@ -19,7 +19,7 @@ class NetworkPredictor:
     """A network of `build_unet3d`, spatial sizes None; its weights are read at every call.
 
     A tile goes through the network plane by plane (`StreamedNetwork`), unless its own statistics are wanted, for which
-    all of it is computed at once.
+    all of it is computed at once (in bfloat16 by a copy, with the weights of the beginning).
 
     Attributes:
         geometry: what the network was built with.

@@ -130,7 +130,8 @@ def make_plan(shape: Sequence[int], demand: Demand, budget: int, held: int = 0) 
     z, y, x = (all_tilings(int(length), geometry) for length in shape[:3])
     if demand.devices == 1 and not demand.whole_tiles:
         z = z[:1]
-    slabs = [z[0].tile] if demand.whole_tiles else [times * geometry.multiple for times in SLABS]
+    thick = [times * geometry.multiple for times in SLABS if (times - 1) * geometry.multiple < z[0].tile]
+    slabs = [z[0].tile] if demand.whole_tiles else thick
     tile = tuple(_along(axis, [tiling.tile for tiling in tilings]) for axis, tilings in enumerate((z, y, x)))
     slab = _along(3, slabs)
     number = prod(_along(axis, [tiling.count for tiling in tilings]) for axis, tilings in enumerate((z, y, x)))

@@ -49,6 +49,12 @@ def test_what_the_paper_s_tiles_cost_against_one_plan():
     assert tiles * float(PAPER.flop((116, 132, 132))) / plan.flop > 5
 
 
+def test_slabs_are_no_thicker_than_the_tile():
+    padded = Demand(NetworkSize(Geometry("same"), filters=32, channels=3, classes=3))
+    slabs = [make_plan((z, 244, 248), padded, 16 * GB).tiles.slab for z in (1, 8, 9, 16, 200)]
+    assert slabs == [8, 8, 16, 16, 24]
+
+
 def test_too_small_a_budget_names_the_smallest_that_works():
     with pytest.raises(InputError, match="x=248 y=244 z=64") as caught:
         make_plan((64, 244, 248), PAPER, GB // 2 + 10**8, GB // 2)
