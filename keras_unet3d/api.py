@@ -524,6 +524,7 @@ def _facts(
         "model": [[_name_of(model), description.created.isoformat()] for model, description in models],
         "annotation": _file_facts(keep) if keep is not None else None,
         "precision": options.precision,
+        "processor": "any" if options.precision != "auto" else _processor(),
         "statistics": options.statistics,
         "--tta": options.mirrored,
         "probabilities": bool(options.probabilities),
@@ -536,6 +537,13 @@ def _held_facts(volume: Volume) -> list[Any]:
     for part in in_slabs(volume.voxels):
         checksum = crc32(bytes_of(part), checksum)
     return [str(volume.source or "a volume in memory"), *volume.voxels.shape, str(volume.voxels.dtype), checksum]
+
+
+def _processor() -> str:
+    """What the automatic precision depends on."""
+    from keras_unet3d.inference.devices import has_bfloat16
+
+    return "with bfloat16" if has_bfloat16((None,)) else "without bfloat16"
 
 
 def _file_facts(path: PathLike) -> list[Any]:
