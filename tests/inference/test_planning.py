@@ -63,7 +63,7 @@ def test_too_small_a_budget_names_the_smallest_that_works():
     assert make_plan((64, 244, 248), PAPER, smallest, GB // 2).memory <= smallest
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(demands, st.tuples(*[st.integers(1, 300)] * 3), st.floats(0.2, 8))
 def test_no_other_plan_within_the_budget_costs_less(demand, shape, budget):
     budget = int(budget * GB)

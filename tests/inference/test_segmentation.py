@@ -63,7 +63,7 @@ def assert_same_as_whole(image, predictor, plan):
     assert_same(both(image, predictor, plan), both(image, predictor, one_tile(image.shape, predictor.geometry)))
 
 
-@pytest.mark.parametrize("axis", range(3), ids="zyx")
+@pytest.mark.parametrize("axis", [0, 2], ids="zx")
 @pytest.mark.parametrize(("geometry", "length"), list(zip(GEOMETRIES, [15, 28, 16, 60], strict=True)), ids=str)
 def test_tiles_of_every_length_of_an_axis_give_what_the_whole_gives(geometry, length, axis, predictors):
     shape = [5, 6, 7]
@@ -76,7 +76,7 @@ def test_tiles_of_every_length_of_an_axis_give_what_the_whole_gives(geometry, le
     for i, tiling in enumerate(tilings):
         axes = list(one_tile(shape, geometry).axes)
         axes[axis] = tiling
-        plan = TilePlan(tuple(axes), geometry.multiple * (i % 4) or None)
+        plan = TilePlan(tuple(axes), 2 * geometry.multiple * (i % 3) or None)
         assert_same(both(image, predictors[geometry], plan), whole)
 
 
@@ -92,7 +92,7 @@ def test_tiles_that_meet_along_all_axes_give_what_the_whole_gives(geometry, shap
     assert_same_as_whole(noise(shape), predictors[geometry], plan)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.sampled_from(GEOMETRIES), st.tuples(*[st.integers(1, 25)] * 3), st.integers(4, 8), st.integers(0, 5))
 def test_volumes_of_every_size_come_out_as_in_one_tile(predictors, geometry, shape, longer, slab):
     plan = tiles_of(shape, geometry, longer=longer, slab=slab * geometry.multiple or None)
@@ -293,7 +293,7 @@ def test_what_fails_in_another_thread_is_raised_and_leaves_no_thread(part, predi
         assert writing_threads() == []
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.sampled_from(GEOMETRIES), st.integers(0, 30), st.integers(2, 4))
 def test_a_tile_whose_first_planes_are_written_goes_on_where_it_was(predictors, geometry, written, longer):
     image = noise((31, 3, 9))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 HELD = 10**8
 PLENTY = 10**10
-SHAPE = (26, 10, 8)
+SHAPE = (20, 9, 8)
 SIZE = NetworkSize(Geometry("valid", 1), filters=4, channels=1, classes=3)
 SCHEME = LabelScheme((0, 5, 7), ("background", "a", "b"))
 FACTS = {"image": ["scan.nii", 100], "model": "cells"}
