@@ -147,10 +147,16 @@ class NetworkSize:
             now = copies * (read_planes + overlap) * area_read * layer.inputs + planes * area_written * layer.outputs
             if layer.joined:  # both parts are there while they are joined
                 now = np.maximum(now, 2 * planes * area_read * layer.inputs)
-                waiting = skip_crop(layer.level, self.geometry.depth) + planes
+                waiting = self._delay(layer.level) + planes
                 stays = stays + waiting * area_read * layer.joined
             worst = np.maximum(worst, now)
         return stays, worst
+
+    def _delay(self, level: int) -> int:
+        """Planes of a level's skip that wait until what comes from below has caught up."""
+        if self.geometry.padding == "valid":
+            return skip_crop(level, self.geometry.depth)
+        return self.geometry.halo >> level  # zeros reach as far as an unpadded network looks, and a little further
 
     def _skip(self, layer: Layer) -> Lengths:
         """What is kept of a level's output for the way up."""
