@@ -338,7 +338,7 @@ def _needed(steps: Iterable[_Step], output: str) -> list[_Step]:
 
 
 def _pooled(planes: Any) -> Any:
-    return ops.max_pool(planes, 2)
+    return ops.max_pool(planes, (2, 2, 2), strides=(2, 2, 2))  # all three: on JAX, Keras mistakes a single 2
 
 
 def _joined(*parts: Any) -> Any:

@@ -37,22 +37,22 @@ def streamed(stream, planes: np.ndarray, cuts: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("normalization", [None, "batch"])
+@pytest.mark.parametrize(("depth", "normalization"), [(1, "batch"), (2, None), (3, None)])
 def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, normalization):
     model = network(padding, depth, normalization)
     geometry = Geometry(padding, depth)
-    planes = tile(geometry.minimum + 3 * geometry.multiple, geometry.minimum + geometry.multiple, geometry.minimum)
+    planes = tile(geometry.minimum + 2 * geometry.multiple, geometry.minimum + geometry.multiple, geometry.minimum)
     whole = keras.ops.convert_to_numpy(model(planes, training=False))
     steps = StreamedNetwork(model)
     n = planes.shape[1]
-    for cuts in ([], [1], [n - 1], list(range(1, n)), list(range(4, n, 8)), [5, 6, 13]):
+    one_by_one = [list(range(1, n))] if depth == 1 else []
+    for cuts in ([1, n - 1], list(range(4, n, 8)), [5, 6, 13], *one_by_one):
         found = streamed(steps.start(), planes, cuts)
         assert found.shape == whole.shape
         np.testing.assert_allclose(found, whole, atol=1e-4)
 
 
-@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("axes", [(0,), (1, 2)])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_mirrored_kernels_give_the_mirrored_result_of_a_mirrored_tile(axes, padding):
     model = network(padding)
