@@ -32,7 +32,7 @@ test: setup
 
 test-jax: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt jax
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/network tests/augmentation
+	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -n 2 tests/network tests/augmentation
 
 lint: setup
 	$(BIN)/ruff check .
