@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.volumes.axes import AXES
-from keras_unet3d.volumes.mirroring import mirrored_range
+from keras_unet3d.volumes.mirroring import mirrored_range, mirrored_runs
 from keras_unet3d.volumes.voxels import Part, Voxels
 
 Triple = tuple[int, int, int]
 
 _READ_AT_ONCE = 1 << 22
 """Bytes, about."""
+_MOST_RUNS = 4096
+"""A volume of few voxels is mirrored so often that its runs are no longer than single voxels."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Box:
         return z, y, x
 
     @property
+    def voxels(self) -> int:
+        """How many there are."""
+        return prod(self.shape)
+
+    @property
     def slices(self) -> tuple[slice, slice, slice]:
         """For indexing an array whose first axes are z, y, x. Only for boxes that begin inside."""
         z, y, x = (slice(start, stop) for start, stop in zip(self.start, self.stop, strict=True))
@@ -79,17 +88,20 @@ class Box:
         return " ".join(f"{axis}={start}:{stop}" for axis, start, stop in reversed(list(ranges)))
 
 
-def read_mirrored(voxels: Voxels, box: Box) -> NDArray[Any]:
+def read_mirrored(voxels: Voxels, box: Box, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Copy `box` out of voxels whose first axes are z, y, x; what lies outside is mirrored in.
 
     Every voxel that is needed is read once, and what is read at once is little beside the result.
+
+    Args:
+        voxels: in memory, or in a file.
+        box: may lie outside, however far.
+        out: for voxels in memory, an array to copy into.
     """
-    places = [
-        mirrored_range(start, stop, length)
-        for start, stop, length in zip(box.start, box.stop, voxels.shape, strict=False)
-    ]
+    axes = list(zip(box.start, box.stop, voxels.shape, strict=False))
     if isinstance(voxels, np.ndarray):
-        return voxels[np.ix_(*places)]
+        return _copy_runs(voxels, axes, np.empty((*box.shape, *voxels.shape[3:]), voxels.dtype) if out is None else out)
+    places = [mirrored_range(*axis) for axis in axes]
     if box.clipped(voxels.shape[:3]) == box:
         return voxels[box.slices]
     result = np.empty((*box.shape, *voxels.shape[3:]), voxels.dtype)
@@ -103,4 +115,14 @@ def read_mirrored(voxels: Voxels, box: Box) -> NDArray[Any]:
         if wanted.any():
             part = voxels[first : int(z[wanted].max()) + 1, ys, xs]
             result[wanted] = part[np.ix_(z[wanted] - first, y - ys.start, x - xs.start)]
+    return result
+
+
+def _copy_runs(voxels: NDArray[Any], axes: Sequence[tuple[int, int, int]], result: NDArray[Any]) -> NDArray[Any]:
+    runs = [mirrored_runs(*axis) for axis in axes]
+    if prod(map(len, runs)) > _MOST_RUNS:
+        result[:] = voxels[np.ix_(*(mirrored_range(*axis) for axis in axes))]
+    else:
+        for (to_z, z), (to_y, y), (to_x, x) in product(*runs):
+            result[to_z, to_y, to_x] = voxels[z, y, x]
     return result

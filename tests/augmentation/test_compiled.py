@@ -5,6 +5,7 @@ import pytest
 from keras_unet3d.augmentation.compiled import (
     CompiledEngine,
     ResamplingInputs,
+    Room,
     resample_block,
     resampling_inputs,
     resampling_inputs_spec,
@@ -38,6 +39,35 @@ def test_the_inputs_are_as_specified(samples):
             assert array.dtype == dtype
             assert len(array.shape) == len(shape)
             assert all(fixed in (None, length) for fixed, length in zip(shape, array.shape, strict=True))
+
+
+def test_what_lies_behind_the_blocks_does_not_matter(volume):
+    """A room for larger blocks and more control points; behind the blocks, numbers that would show."""
+    image, class_index = volume
+    tile = Box.at((-5, 12, 14), TILE_SHAPE)
+    drawn = draw_map(AugmentationSettings(), sample_generator(1, 0, 0), tile, (2.0, 1.0, 1.0))
+    label_tile = LABEL_CROP.shifted(tile.start)
+    needed = Room.needed(drawn, label_tile)
+    inputs = resampling_inputs(
+        drawn,
+        image,
+        class_index,
+        label_tile,
+        Room(2 * needed.image_voxels, 3 * needed.label_voxels, needed.control_points + 3),
+    )
+    inputs.image_block[needed.image_voxels :] = 1e9
+    inputs.label_block[needed.label_voxels :] = 999
+    found, labels = resample_block(ResamplingInputs(*map(keras.ops.convert_to_tensor, inputs)), LABEL_CROP)
+    expected, expected_labels = CompiledEngine().resample(image, class_index, drawn, label_tile)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), expected)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(labels), expected_labels)
+
+
+def test_room_grows_in_steps_so_that_little_is_compiled_anew():
+    room = Room(1000, 100, 6)
+    assert room.holding(Room(900, 100, 5)) == room
+    assert room.holding(Room(1100, 250, 8)) == Room(1301, 287, 8)
+    assert Room().holding(Room(7, 8, 9)) == Room(7, 8, 9)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the backend is not TensorFlow")
