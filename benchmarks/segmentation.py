@@ -23,6 +23,7 @@ import numpy as np
 
 HERE = Path(__file__).parent
 GB = 1e9
+WINDOWS = ["x=128 y=128 z=64", "x=96 y=96 z=96", "x=128 y=128 z=128"]
 
 
 def main() -> None:
@@ -30,41 +31,67 @@ def main() -> None:
     parser.add_argument("table", choices=("speed", "memory", "growth", "command"))
     parser.add_argument("--peers-python", default=sys.executable, help="has the extra [bench]")
     parser.add_argument("--volume", default="x=248 y=244 z=64")
-    parser.add_argument("--windows", type=int, default=3, help="that a peer evaluates; the rest is extrapolated")
+    parser.add_argument("--windows", type=int, default=2, help="that a peer evaluates; the rest is extrapolated")
     parser.add_argument("--repeats", type=int, default=1, help="of each row; the median is shown")
-    parser.add_argument("--peers", nargs="*", default=["monai", "medicai"])
+    parser.add_argument("--monai-windows", nargs="*", default=WINDOWS)
+    parser.add_argument("--overlaps", nargs="*", default=["0.25", "0.5"], help="of MONAI's windows")
+    parser.add_argument("--grown", help="a window of MONAI that takes as much memory as we do: 'x=248 y=248 z=64'")
+    parser.add_argument("--medicai", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--ours", choices=("all", "default"), default="all", help="default: without other budgets")
     parser.add_argument("--largest", type=int, default=512, help="of the growth table, voxels an axis")
     arguments = parser.parse_args()
     {"speed": speed, "memory": memory, "growth": growth, "command": command}[arguments.table](arguments)
 
 
 def speed(arguments: argparse.Namespace) -> None:
-    volume = ["--volume", arguments.volume]
-    windows = ["x=128 y=128 z=64", "x=96 y=96 z=96", "x=128 y=128 z=128"]
-    rows = []
+    columns = ("", "precision", "s", "thousand voxels/s", "peak GB", "faster than MONAI", "faster than MONAI float32")
+    print(f"\n{arguments.volume}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    monai: dict[str, dict[str, Any]] = {}  # the fastest of its windows, by precision
     for precision in ("float32", "bfloat16"):
-        for peer in arguments.peers:
-            for window in windows[: 1 if peer == "medicai" else None]:
-                for overlap in ("0.25", "0.5") if window == windows[0] else ("0.25",):
-                    options = ["--window", window, "--overlap", overlap, "--windows", str(arguments.windows)]
-                    rows.append((f"{peer}, {window}, overlap {overlap}", f"{peer}_window.py", precision, options))
-        rows.append(("ours, unpadded", "ours.py", precision, []))
-        rows.append(("ours, zero-padded", "ours.py", precision, ["--padding", "same"]))
-        rows.append(("ours, unpadded, 3.3 GB", "ours.py", precision, ["--budget", "3.3GB"]))
-        paper = ["--tile", "x=132 y=132 z=116", "--tiles", str(arguments.windows)]
-        rows.append(("ours, the paper's tile", "ours.py", precision, paper))
-    print(f"\n{arguments.volume}\n")
-    print("| | precision | s | thousand voxels/s | peak GB |\n| --- | --- | --- | --- | --- |")
-    for name, script, precision, options in rows:
-        python = sys.executable if script == "ours.py" else arguments.peers_python
-        found = median(arguments.repeats, python, script, [*volume, "--precision", precision, *options])
-        mark = "*" if found["extrapolated"] else ""
-        print(
-            f"| {name} | {precision} | {found['seconds']:.1f}{mark} | {found['voxels_per_second'] / 1e3:.1f} | "
-            f"{found['peak_rss_bytes'] / GB:.2f} |",
-            flush=True,
-        )
-    print(f"\n\\* extrapolated from {arguments.windows} windows or tiles.")
+        for window in arguments.monai_windows:
+            for overlap in arguments.overlaps:
+                found = peer(arguments, "monai", window, overlap, precision)
+                if precision not in monai or found["seconds"] < monai[precision]["seconds"]:
+                    monai[precision] = found
+                print_speed(f"MONAI, {window}, overlap {overlap}", found, monai)
+        if arguments.grown:
+            found = peer(arguments, "monai", arguments.grown, "0.25", precision)
+            print_speed(f"MONAI, {arguments.grown}, overlap 0.25", found, monai)
+        if arguments.medicai:
+            found = peer(arguments, "medicai", WINDOWS[0], "0.25", precision)
+            print_speed(f"medicai, {WINDOWS[0]}, overlap 0.25", found, monai)
+        rows = [("unpadded", []), ("zero-padded", ["--padding", "same"])]
+        if precision in monai:
+            peak = max(2 * GB, monai[precision]["peak_rss_bytes"])
+            rows.append((f"unpadded, with {peak / GB:.1f} GB", ["--budget", f"{peak / 1e6:.0f}MB"]))
+        rows.append(("unpadded, tiles of the paper's size", ["--tile", "x=132 y=132 z=116", "--tiles", "3"]))
+        for name, options in rows if arguments.ours == "all" else rows[:2]:
+            call = ["--volume", arguments.volume, "--precision", precision, *options]
+            print_speed(f"ours, {name}", median(arguments.repeats, sys.executable, "ours.py", call), monai)
+    print(f"\n\\* extrapolated from {arguments.windows} windows, or 3 tiles.")
+
+
+def peer(arguments: argparse.Namespace, name: str, window: str, overlap: str, precision: str) -> dict[str, Any]:
+    options = ["--volume", arguments.volume, "--precision", precision, "--window", window, "--overlap", overlap]
+    options += ["--windows", str(arguments.windows)]
+    return median(arguments.repeats, arguments.peers_python, f"{name}_window.py", options)
+
+
+def print_speed(name: str, found: dict[str, Any], monai: dict[str, dict[str, Any]]) -> None:
+    """One row, beside the fastest of MONAI's so far."""
+    ratios = [
+        f"{monai[precision]['seconds'] / found['seconds']:.2f}" if precision in monai else ""
+        for precision in (found["precision"], "float32")
+    ]
+    cells = (
+        name,
+        found["precision"],
+        f"{found['seconds']:.1f}{'*' if found['extrapolated'] else ''}",
+        f"{found['voxels_per_second'] / 1e3:.1f}",
+        f"{found['peak_rss_bytes'] / GB:.2f}",
+        *ratios,
+    )
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def memory(arguments: argparse.Namespace) -> None:
@@ -82,7 +109,7 @@ def memory(arguments: argparse.Namespace) -> None:
 
 
 def growth(arguments: argparse.Namespace) -> None:
-    print("| voxels | tiles | µs per voxel | peak GB |\n| --- | --- | --- | --- |")
+    print("| voxels | tiles | planes at a time | µs per voxel | peak GB |\n| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=".") as folder:
         length = 64
         while length <= arguments.largest:
@@ -91,7 +118,7 @@ def growth(arguments: argparse.Namespace) -> None:
             found = median(1, sys.executable, "ours.py", options)
             rate = 1e6 / found["voxels_per_second"]
             print(
-                f"| {length}³ | {found['tiles']} | {rate:.2f} | {found['peak_rss_bytes'] / GB:.2f} |",
+                f"| {length}³ | {found['tiles']} | {found['slab']} | {rate:.2f} | {found['peak_rss_bytes'] / GB:.2f} |",
                 flush=True,
             )
             length *= 2

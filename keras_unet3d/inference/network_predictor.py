@@ -8,9 +8,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_unet3d.errors import WorkError
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.network.streaming import Moments, StreamedNetwork
 from keras_unet3d.network.work import Precision
+from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.intensity import normalised, volume_intensity
 from keras_unet3d.volumes.voxels import Voxels
 
@@ -88,15 +90,23 @@ class NetworkStream:
         self._stream, self._intensity, self._finish, self._device = stream, intensity[None], finish, device
 
     def push(self, planes: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32] | None:
-        """Let raw planes ``(z, y, x, channel)`` in; what is ready ``(z, y, x, class or feature)`` comes out."""
+        """Let raw planes ``(z, y, x, channel)`` in; what is ready ``(z, y, x, class or feature)`` comes out.
+
+        Raises:
+            WorkError: if the memory does not suffice, as where others take of a GPU's, too.
+        """
         import tensorflow as tf
 
-        with _on(self._device):
-            ready = self._stream.push(tf.convert_to_tensor(normalised(planes[None], self._intensity)), last=last)
-            if ready is None:
-                return None
-            result: NDArray[np.float32] = self._finish(ready).numpy()[0]
-        return result
+        try:
+            with _on(self._device):
+                ready = self._stream.push(tf.convert_to_tensor(normalised(planes[None], self._intensity)), last=last)
+                return None if ready is None else cast("NDArray[np.float32]", self._finish(ready).numpy()[0])
+        except tf.errors.ResourceExhaustedError as error:
+            raise WorkError(
+                f"The memory of {self._device or 'this machine'} did not suffice for planes of "
+                f"{named(planes.shape[:3])}: something else takes of it, too. Give a smaller budget (--memory), and "
+                "--resume to go on with what is done."
+            ) from error
 
 
 class _WholeTile:
