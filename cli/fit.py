@@ -36,6 +36,8 @@ FLAGS = {
     "statistics": "network.statistics",
     "tile": "tile",
     "batch_size": "batch_size",
+    "accumulate": "accumulate",
+    "devices": "devices",
     "learning_rate": "optimizer.learning_rate",
     "precision": "precision",
     "augmentation": "engine",
@@ -85,7 +87,18 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
     "(see unet3d segment --statistics).",
 )
 @click.option("--tile", type=Sizes(), help="Input voxels of a tile.")
-@click.option("--batch-size", type=int, help="Tiles per step.")
+@click.option("--batch-size", type=int, help="Tiles per step, of all devices together.")
+@click.option(
+    "--accumulate",
+    type=int,
+    help="Compute a batch in so many parts, one after the other: needs less memory.",
+)
+@click.option(
+    "--devices",
+    type=click.Choice(["one", "all"]),
+    help="Share each step among all GPUs of this machine. Several machines share it where TF_CONFIG names them, or "
+    "Slurm does: run the same command on each, as with srun.",
+)
 @click.option("--learning-rate", type=float, help="At the start.")
 @click.option(
     "--precision", type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]), help="Of the computation."
@@ -95,6 +108,11 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option(
     "--hold-out", type=click.Choice(["auto", "cases", "slices", "nothing"]), help="What is kept to validate on."
+)
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Write a profile of some steps for TensorBoard; tensorboard-plugin-profile shows it.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done and with which settings; write nothing.")
 @quiet_option
@@ -112,6 +130,7 @@ def command(
     runs: Path,
     config: Path | None,
     assigned: tuple[tuple[str, Any], ...],
+    profile: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -164,7 +183,16 @@ def command(
         terminal.note(f"Training for {_budget(plan.settings)}. Ctrl-C ends it early, keeps the best and exports.")
 
     with TrainingProgress(terminal, on_plan) as progress:
-        fitted = api.fit(files, settings, meaning=meaning, name=name, models=models, runs=runs, listener=progress)
+        fitted = api.fit(
+            files,
+            settings,
+            meaning=meaning,
+            name=name,
+            models=models,
+            runs=runs,
+            listener=progress,
+            profile=profile,
+        )
     _print_result(terminal, fitted, files.cases[0].images, runs, quiet=quiet and not as_json)
     terminal.result({**_result_as_json(fitted), **_plan_as_json(plans[0])})
 
@@ -190,6 +218,9 @@ def _print_plan(terminal: Terminal, plan: FitPlan) -> None:
 def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...], runs: Path, *, quiet: bool) -> None:
     from unet3d_cli.tables import print_scores
 
+    if fitted.model is None:
+        terminal.note("Done; worker 0 exports the model.")
+        return
     if quiet:
         click.echo(fitted.model)
         return
@@ -215,7 +246,7 @@ def _plan_as_json(plan: FitPlan) -> dict[str, Any]:
 
 def _result_as_json(fitted: FitResult) -> dict[str, Any]:
     return {
-        "model": str(fitted.model),
+        "model": str(fitted.model) if fitted.model else None,
         "run": str(fitted.run),
         "steps": fitted.steps,
         "minutes": round(fitted.minutes, 3),

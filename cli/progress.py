@@ -95,7 +95,7 @@ class TrainingProgress(Quiet):
         """Move the line."""
         text = (
             f"step {report.step}, loss {report.loss:.3f}, IoU {report.mean_iou:.2f}, "
-            f"{report.steps_per_second:.3g} steps/s"
+            f"{report.steps_per_second:.3g} steps/s, {report.waiting:.0%} waiting for data"
         )
         self._line.show(report.progress, text, report.seconds_left)
         if report.progress >= 1:

@@ -17,6 +17,7 @@ class StepReport:
         mean_iou: of the last training tiles.
         steps_per_second: of the last steps.
         seconds_left: to the end of training.
+        waiting: share of the time of the last steps, from 0 to 1, that went by waiting for data.
     """
 
     step: int
@@ -25,6 +26,7 @@ class StepReport:
     mean_iou: float
     steps_per_second: float
     seconds_left: float
+    waiting: float
 
 
 class Listener(Protocol):

@@ -3,6 +3,8 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.augmentation.compiled import (
     ResamplingInputs,
+    Room,
     resample_block,
     resampling_inputs,
     resampling_inputs_spec,
@@ -18,7 +21,7 @@ from keras_unet3d.augmentation.compiled import (
 from keras_unet3d.augmentation.coordinate_map import CoordinateMap
 from keras_unet3d.augmentation.engines import Engine, choose_engine
 from keras_unet3d.augmentation.grey import apply_grey, grey_inputs
-from keras_unet3d.augmentation.parameters import draw_grey, draw_map, sample_generator
+from keras_unet3d.augmentation.parameters import GreyValues, draw_grey, draw_map, sample_generator
 from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import WorkError
 from keras_unet3d.training.sampling import Place, Sampler, TrainingVolume
@@ -29,8 +32,10 @@ ATTEMPTS = 8
 """How often a tile whose labels were deformed away is drawn again. The last attempt deforms nothing."""
 MOMENT_BATCHES = 8
 """Batches that the moments of batch normalisation are collected over."""
-_MOMENT_STEPS = 1 << 40
-"""Steps that no training reaches: the moments' tiles are drawn as theirs."""
+_MOMENT_STEPS, _ROOM_STEPS = 1 << 40, 1 << 41
+"""Steps that no training reaches: tiles for other purposes are drawn as theirs."""
+ROOM_SAMPLES = 32
+"""Samples whose largest decides the room of all; a larger one, which is rare, costs a compilation of some seconds."""
 
 Source = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """From (step, index, attempt) to an image tile and its class indices."""
@@ -47,19 +52,28 @@ class TrainingBatches:
         volumes: held in memory once.
         class_weights: of the loss, in class order.
         first_step: steps that were done before.
+        worker: which equal part of each batch is made, of `workers`.
+        workers: processes that share the batches.
     """
 
     def __init__(
-        self, settings: Settings, volumes: Sequence[TrainingVolume], class_weights: Sequence[float], first_step: int = 0
+        self,
+        settings: Settings,
+        volumes: Sequence[TrainingVolume],
+        class_weights: Sequence[float],
+        first_step: int = 0,
+        *,
+        worker: int = 0,
+        workers: int = 1,
     ) -> None:
         draw = _Draw(settings, volumes)
         engine = choose_engine(settings.engine)
         source = _compiled_source(draw) if engine.name == "compiled" else _eager_source(draw, engine)
         weight_of = tf.constant([0.0, *class_weights], tf.float32)
-        batch_size = settings.batch_size or 1
+        here = (settings.batch_size or 1) // workers
 
         def sample(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            image, labels = _until_labeled(source, number // batch_size, number % batch_size)
+            image, labels = _until_labeled(source, number // here, worker * here + number % here)
             labels = tf.cast(labels, tf.int32)
             return image, tf.maximum(labels, 0), tf.gather(weight_of, labels + 1)
 
@@ -70,10 +84,10 @@ class TrainingBatches:
         with tf.device("CPU:0"):  # where the pipeline runs: it could not read a variable on a GPU
             self._closed = tf.Variable(False, trainable=False)
         self._dataset = (
-            tf.data.Dataset.range(first_step * batch_size, np.iinfo(np.int64).max)
+            tf.data.Dataset.range(first_step * here, np.iinfo(np.int64).max)
             .take_while(lambda _: tf.logical_not(self._closed))
             .map(tf.autograph.experimental.do_not_convert(sample), num_parallel_calls=threads)
-            .batch(batch_size, drop_remainder=True)
+            .batch(here, drop_remainder=True)
             .prefetch(2)
             .with_options(options)
         )
@@ -138,13 +152,27 @@ class _Draw:
         self, step: int, index: int, attempt: int
     ) -> tuple[TrainingVolume, Place, CoordinateMap, tuple[Any, ...]]:
         """A volume, a place in it, where its voxels come from, and its grey values (see `grey_inputs`)."""
-        rng = sample_generator(self._settings.seed, int(step), int(index), int(attempt))
+        volume, place, coordinate_map, grey = self._geometry(int(step), int(index), int(attempt))
+        return volume, place, coordinate_map, grey_inputs(grey, self.tile)
+
+    def _geometry(self, step: int, index: int, attempt: int) -> tuple[TrainingVolume, Place, CoordinateMap, GreyValues]:
+        """The same without the noise, which takes time."""
+        rng = sample_generator(self._settings.seed, step, index, attempt)
         place = self._sampler.place(rng)
         volume = self._volumes[place.volume]
         augmentation = self._settings.augmentation if attempt < ATTEMPTS - 1 else AugmentationSettings.none()
         coordinate_map = draw_map(augmentation, rng, place.labels.grown(self._margin), volume.spacing)
-        grey = draw_grey(augmentation, rng, self.channels)
-        return volume, place, coordinate_map, grey_inputs(grey, self.tile)
+        return volume, place, coordinate_map, draw_grey(augmentation, rng, self.channels)
+
+    @cached_property
+    def room(self) -> Room:
+        """Enough for nearly every sample."""
+        room = Room()
+        for number in range(ROOM_SAMPLES):
+            _, place, coordinate_map, _ = self._geometry(_ROOM_STEPS + number, 0, 0)
+            needed = Room.needed(coordinate_map, place.labels)
+            room = Room(*map(max, zip(astuple(room), astuple(needed), strict=True)))
+        return room
 
     def plain_image(self, step: int, index: int) -> NDArray[np.float32]:
         """The image of a place, as it lies in the volume."""
@@ -172,12 +200,23 @@ def _compiled_source(draw: _Draw) -> Source:
 
     def inputs(step: int, index: int, attempt: int) -> list[Any]:
         volume, place, coordinate_map, grey = draw.sample(step, index, attempt)
-        return [*resampling_inputs(coordinate_map, volume.image, volume.class_index, place.labels), *grey]
+        needed = Room.needed(coordinate_map, place.labels)
+        arrays = resampling_inputs(
+            coordinate_map, volume.image, volume.class_index, place.labels, draw.room.holding(needed)
+        )
+        return [*arrays, *grey]
 
-    def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        *resampling, gain, offset, gamma, noise = _from_numpy(inputs, specs, step, index, attempt)
+    def tile(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        *resampling, gain, offset, gamma, noise = tensors
         image, class_index = resample_block(ResamplingInputs(*resampling), draw.label_crop)
         return apply_grey(image, gain, offset, gamma, noise), class_index
+
+    # XLA makes one loop of it, on the CPU, too; networks are slower by it there.
+    compiled = tf.function(tile, jit_compile=True, autograph=False)
+
+    def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, class_index = compiled(*_from_numpy(inputs, specs, step, index, attempt))
+        return image, class_index
 
     return source
 

@@ -9,14 +9,15 @@ import numpy as np
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
+from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.units import IN_MM
 from keras_unet3d.volumes.volume import Grid
 
-PAPER_TILE: Triple = (116, 132, 132)
-"""Çiçek et al. 2016, section 2; input voxels along z, y, x."""
 CPU_TILE_VOXELS = 128_000
 """Zero-padded tiles on a CPU: about as many voxels as 40×64×48, so that a step with 16 filters takes about a second."""
 GPU_TILE_VOXELS = 1_000_000
@@ -37,21 +38,28 @@ class Decision:
 
 
 def resolve(
-    settings: Settings, shapes: Sequence[Triple], spacing: tuple[float, float, float], *, has_gpu: bool
+    settings: Settings,
+    volumes: Sequence[Labelled],
+    spacing: tuple[float, float, float],
+    *,
+    has_gpu: bool,
+    devices: int = 1,
 ) -> tuple[Settings, list[Decision]]:
     """Decide everything that is None.
 
     Args:
         settings: as the user gave them.
-        shapes: of the training volumes; voxels along z, y, x.
+        volumes: to learn from.
         spacing: the median distance between voxel centres along z, y, x.
         has_gpu: whether TensorFlow sees a GPU.
+        devices: that share each step.
 
     Returns:
         Settings without None, and the decisions that were taken, in order.
 
     Raises:
-        InputError: if the tile that is set fits no such network, or the precision is not to be had here.
+        InputError: if the tile that is set fits no such network, the precision is not to be had here, or the batch
+            cannot be shared.
     """
     if settings.precision == "mixed_float16" and not has_gpu:
         raise InputError(
@@ -64,7 +72,7 @@ def resolve(
         decisions.append(Decision(setting, str(value), reason))
         return value
 
-    typical = np.median(np.asarray(shapes), axis=0).astype(int)
+    typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
     size = named(typical)
     network, optimizer = settings.network, settings.optimizer
 
@@ -78,16 +86,16 @@ def resolve(
     tile = settings.tile
     if tile is None:
         limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
-        tile = choose_tile(typical, spacing, geometry, limit)
-        decide("tile", named(tile), f"volumes of about {size}, {_why_tile(tile, geometry, limit, has_gpu=has_gpu)}")
+        choice = choose_tile(volumes, spacing, NetworkSize(geometry, filters, 1, 2), limit)
+        tile = choice.tile
+        decide("tile", named(tile), f"volumes of about {size}, {_why_tile(choice, geometry, limit, has_gpu=has_gpu)}")
     normalization = network.normalization
     if normalization is None:
         normalization = decide("network.normalization", *_normalization(tile, typical, padding, size))
     batch_size = settings.batch_size
     if batch_size is None:
-        padded = padding == "same"
-        reason = "two small tiles a step steady the gradient" if padded else "one large tile a step, as in the paper"
-        batch_size = decide("batch_size", 2 if padded else 1, reason)
+        batch_size = decide("batch_size", *_batch_size(padding, devices * settings.accumulate))
+    _check_shares(settings, batch_size, devices)
     rate = optimizer.learning_rate
     if rate is None:
         rate = decide("optimizer.learning_rate", *_RATES[optimizer.name])
@@ -127,6 +135,30 @@ def _padding(settings: Settings, typical: Any, size: str) -> tuple[Padding, str]
     return padding, reason
 
 
+def _batch_size(padding: Padding, parts: int) -> tuple[int, str]:
+    if padding == "same":
+        return 2 * parts, f"two small tiles a step{_each(parts)} steady the gradient"
+    return parts, f"one large tile a step{_each(parts)}, as in the paper"
+
+
+def _each(parts: int) -> str:
+    return "" if parts == 1 else f" for each of {parts} devices, or parts of a batch,"
+
+
+def _check_shares(settings: Settings, batch_size: int, devices: int) -> None:
+    parts = devices * settings.accumulate
+    if batch_size % parts:
+        raise InputError(
+            f"batch_size = {batch_size} cannot be shared equally by {devices} device{'s' if devices > 1 else ''} in "
+            f"{settings.accumulate} part{'s' if settings.accumulate > 1 else ''}: take a multiple of {parts}."
+        )
+    if devices > 1 and settings.precision == "mixed_float16":
+        raise InputError(
+            "precision = 'mixed_float16' works on one device only: the scale of its loss is not shared. Train with "
+            "'mixed_bfloat16', or with --devices one."
+        )
+
+
 def _takes(padding: Padding, settings: Settings) -> bool:
     geometry = Geometry(padding, settings.network.depth)
     return all(geometry.is_valid(size) for size in settings.tile or ())
@@ -145,41 +177,20 @@ def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> t
     return "batch", "as in the paper; its statistics are fixed after training, so that tiles leave no seams"
 
 
-def choose_tile(typical: Sequence[int], spacing: Sequence[float], geometry: Geometry, limit: int) -> Triple:
-    """The whole volume where it has at most `limit` voxels; else a block of about equal physical edges.
-
-    Args:
-        typical: voxels of a volume along z, y, x.
-        spacing: distance between voxel centres along z, y, x.
-        geometry: of the network.
-        limit: voxels of a zero-padded tile. Unpadded, the paper's tile is the limit.
-
-    Returns:
-        Input voxels along z, y, x, that the network takes.
-    """
-    if geometry.padding == "valid":
-        longest = [geometry.input_length(int(length)) for length in typical]
-        z, y, x = (
-            min(geometry.nearest_valid(paper), length) for paper, length in zip(PAPER_TILE, longest, strict=True)
+def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
+    returned = [geometry.output_length(edge) for edge in choice.tile]
+    labels = f"in which {choice.labelled:,.0f} of {prod(returned):,} voxels are labelled on the average"
+    if choice.tile != choice.usual:
+        return (
+            f"and labels where they are: {choice.gain:.2g} times as many labelled voxels for the same work as with "
+            f"{named(choice.usual)}. It returns {named(returned)}, {labels}"
         )
-        return z, y, x
-    tile = [geometry.nearest_valid(int(length)) for length in typical]
-    while prod(tile) > limit:
-        edges = [
-            size * distance if size > geometry.minimum else 0.0 for size, distance in zip(tile, spacing, strict=True)
-        ]
-        if not any(edges):
-            break
-        tile[edges.index(max(edges))] -= geometry.multiple
-    z, y, x = tile
-    return z, y, x
-
-
-def _why_tile(tile: Triple, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
     if geometry.padding == "valid":
-        whose = "the paper's tile" if tile == PAPER_TILE else f"a tile no larger than the paper's, {named(PAPER_TILE)}"
-        return f"and {whose}, which returns {named([geometry.output_length(size) for size in tile])}"
-    return f"at most {limit:,} voxels on a {'GPU' if has_gpu else 'CPU'}, edges of about equal length in space"
+        paper = choice.tile == PAPER_TILE
+        whose = "the paper's tile" if paper else f"a tile no larger than the paper's, {named(PAPER_TILE)}"
+        return f"and {whose}, which returns {named(returned)}, {labels}"
+    where = "a GPU" if has_gpu else "a CPU"
+    return f"at most {limit:,} voxels on {where}, edges of about equal length in space, {labels}"
 
 
 def median_spacing(grids: Sequence[Grid]) -> tuple[tuple[float, float, float], str]:

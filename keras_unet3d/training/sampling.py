@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,14 @@ from keras_unet3d.volumes.box import Box, Triple
 
 REMEMBERED_VOXELS = 100_000
 """Labelled voxels of a class that are remembered for each case: enough to be everywhere, small beside the case."""
+
+
+class Labelled(Protocol):
+    """What places are drawn from."""
+
+    @property
+    def class_index(self) -> NDArray[np.int16]:
+        """``(z, y, x)``, −1 where unlabelled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,7 @@ class Sampler:
     voxel. Where a volume is longer than the tile, the tile stays inside it.
     """
 
-    def __init__(self, volumes: Sequence[TrainingVolume], label_tile: Triple) -> None:
+    def __init__(self, volumes: Sequence[Labelled], label_tile: Triple) -> None:
         self.volumes = volumes
         self.label_tile = label_tile
         self._voxels: dict[int, dict[int, NDArray[np.int64]]] = {}  # class → case → flat positions
@@ -56,15 +65,39 @@ class Sampler:
 
     def place(self, rng: np.random.Generator) -> Place:
         """Draw one place."""
+        number, voxel = self.voxel(rng)
+        shape = self.volumes[number].class_index.shape
+        start = starts(voxel, np.asarray(self.label_tile), shape, rng.random(3))
+        return Place(number, Box.at([int(at) for at in start], self.label_tile))
+
+    def voxel(self, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
+        """Draw a labelled voxel: the case's number, and where it lies along z, y, x."""
         cases = self._voxels[self._classes[rng.integers(len(self._classes))]]
         number = list(cases)[rng.integers(len(cases))]
         shape = self.volumes[number].class_index.shape
-        voxel = np.unravel_index(rng.choice(cases[number]), shape)
-        start = [
-            _start(int(at), tile, length, float(rng.random()))
-            for at, tile, length in zip(voxel, self.label_tile, shape, strict=True)
-        ]
-        return Place(number, Box.at(start, self.label_tile))
+        return number, np.array(np.unravel_index(rng.choice(cases[number]), shape))
+
+
+def starts(
+    voxel: NDArray[np.integer], tile: NDArray[np.integer], shape: Sequence[int], share: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Where tiles begin that contain a voxel; centred where the volume is shorter than the tile.
+
+    Args:
+        voxel: its position along z, y, x.
+        tile: ``(3,)`` or ``(n, 3)``, voxels along z, y, x.
+        shape: of the volume.
+        share: along each axis, from 0 up to 1: which of the possible starts.
+
+    Returns:
+        In the shape of `tile`; all tiles lie inside the volume where they can.
+    """
+    length = np.asarray(shape)
+    low, high = np.maximum(voxel - tile + 1, 0), np.minimum(voxel, length - tile)
+    start: NDArray[np.int64] = np.where(
+        tile >= length, (length - tile) // 2, low + (share * (high - low + 1)).astype(np.int64)
+    )
+    return start
 
 
 def _labeled_voxels(class_index: NDArray[np.int16]) -> dict[int, NDArray[np.int64]]:
@@ -82,11 +115,3 @@ def _labeled_voxels(class_index: NDArray[np.int16]) -> dict[int, NDArray[np.int6
             seen += len(here)
         found[int(value)] = np.concatenate(parts)
     return found
-
-
-def _start(voxel: int, tile: int, length: int, share: float) -> int:
-    """Where a tile begins that contains `voxel`; centred where the volume is shorter than the tile."""
-    if tile >= length:
-        return (length - tile) // 2
-    low, high = max(voxel - tile + 1, 0), min(voxel, length - tile)
-    return low + int(share * (high - low + 1))

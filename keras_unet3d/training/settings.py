@@ -35,6 +35,10 @@ NamedSizes = Annotated[Triple, BeforeValidator(_read_sizes), PlainSerializer(nam
 """Sizes along z, y, x; written ``"x=64 y=64 z=32"``."""
 
 
+Devices = Literal["one", "all"]
+"""Of this machine, that share each step."""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -92,7 +96,10 @@ class Settings(_Settings):
         steps: bounded by steps instead; then the result does not depend on the machine's speed.
         seed: decides every random number, together with step and index.
         tile: the network's input.
-        batch_size: tiles per step.
+        batch_size: tiles per step, those of all devices together.
+        accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
+            gradients add up.
+        devices: that share each step: ``"one"``, or ``"all"`` GPUs of this machine.
         hold_out: what validation is done on.
         precision: of the computation; weights are float32 always.
         engine: of the augmentation.
@@ -103,6 +110,8 @@ class Settings(_Settings):
     seed: int = Field(0, ge=0)
     tile: NamedSizes | None = None
     batch_size: int | None = Field(None, ge=1)
+    accumulate: int = Field(1, ge=1)
+    devices: Devices = "one"
     hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     engine: Literal["auto", "compiled", "elasticdeform"] = "auto"

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import keras
 import numpy as np
@@ -13,16 +14,19 @@ from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import WorkError
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
+from keras_unet3d.training.crew import Crew
 from keras_unet3d.training.interrupt import ends_early
-from keras_unet3d.training.listener import Listener, StepReport
+from keras_unet3d.training.listener import Listener, Quiet, StepReport
 from keras_unet3d.training.model import build_network
 from keras_unet3d.training.monitor import Monitor
+from keras_unet3d.training.normalization import for_training
 from keras_unet3d.training.pipeline import TrainingBatches
+from keras_unet3d.training.profile import Profile
 from keras_unet3d.training.recent import RecentSteps
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.schedule import learning_rate
 from keras_unet3d.training.settings import Settings
-from keras_unet3d.training.step import StepResult, TrainingStep, build_optimizer
+from keras_unet3d.training.step import TrainingStep, build_optimizer
 from keras_unet3d.training.validation import Validation, Validator, slice_pictures
 from keras_unet3d.volumes.axes import named
 
@@ -32,6 +36,10 @@ VALIDATION_SHARE = 0.1
 """By the clock, a validation is left out while more than this share of the time went into validations."""
 CHECKPOINT_SECONDS = 60.0
 """A killed run loses about this much at most."""
+LOGGED_STEPS = 10
+"""TensorBoard shows every tenth step."""
+WAITING_STEPS, WAITING_SHARE = 20, 0.1
+"""After so many steps it is said, once, that a larger share of the time than this goes by waiting for data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +57,25 @@ class Trained:
     validation: Validation | None
 
 
+@dataclass(frozen=True, eq=False)
+class Circumstances:
+    """Where a training runs and who watches: nothing that changes what is learned.
+
+    Attributes:
+        folder: of the run; exists.
+        listener: told what happens.
+        start: when the call began, by `time.monotonic`; its minutes count from there. None is the start of `run`.
+        crew: the devices that share each step.
+        profile: whether to write a TensorBoard profile of some steps.
+    """
+
+    folder: Path
+    listener: Listener = field(default_factory=Quiet)
+    start: float | None = None
+    crew: Crew = field(default_factory=Crew)
+    profile: bool = False
+
+
 class Training:
     """One run in one folder. Created again with the same arguments, it continues where it was.
 
@@ -58,9 +85,7 @@ class Training:
         held_out: to validate on; may be empty.
         scheme: classes, their names and colours.
         class_weights: of the loss, in class order.
-        folder: of the run; exists.
-        listener: told what happens.
-        start: when the call began, by `time.monotonic`; its minutes count from there. None is the start of `run`.
+        circumstances: where, and who watches.
     """
 
     def __init__(
@@ -70,24 +95,34 @@ class Training:
         held_out: Sequence[TrainingVolume],
         scheme: LabelScheme,
         class_weights: Sequence[float],
-        folder: Path,
-        listener: Listener,
-        start: float | None = None,
+        circumstances: Circumstances,
     ) -> None:
         self._settings = settings
         self._volumes = volumes
         self._held_out = held_out
         self._scheme = scheme
         self._weights = class_weights
-        self._listener = listener
-        self._start = start
-        self._model = build_network(settings, volumes[0].image.shape[-1], scheme.classes, settings.precision)
-        optimizer = build_optimizer(settings.optimizer, settings.precision)
-        self._step = TrainingStep(self._model, optimizer, settings.loss.dice)
+        self._listener, self._start = circumstances.listener, circumstances.start
+        self._crew = crew = circumstances.crew
+        with crew.strategy.scope():
+            channels = volumes[0].image.shape[-1]
+            self._model = for_training(build_network(settings, channels, scheme.classes, settings.precision))
+            self._optimizer = build_optimizer(settings.optimizer, settings.precision)
+        self._step = TrainingStep(
+            self._model,
+            self._optimizer,
+            settings.loss.dice,
+            settings.optimizer.clip_norm,
+            parts=settings.accumulate,
+            crew=crew,
+        )
         self._validator = Validator(self._model, settings, volumes, held_out)
         self._best: Validation | None = None
-        self._checkpoints = Checkpoints(folder / "checkpoints", self._model, optimizer)
+        folder = circumstances.folder
+        self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
+        self._said_waiting = False
+        self._profile = Profile(folder if circumstances.profile else None)
 
     def run(self) -> Trained:
         """Train until the budget is used or an interrupt asks to end early; then bring back the best weights.
@@ -102,7 +137,7 @@ class Training:
             self._monitor.flush()
 
     def _run(self) -> Trained:
-        settings, state = self._settings, self._checkpoints.resume()
+        settings, state = self._settings, self._resume()
         if state.step:
             self._listener.say(f"Continuing at step {state.step}, after {state.seconds / 60:.1f} minutes.")
         else:
@@ -111,45 +146,81 @@ class Training:
         budget.keep_back(state.longest_validation)
         recent = RecentSteps()
         saved = time.monotonic()
-        batches = TrainingBatches(settings, self._volumes, self._weights, first_step=state.step)
-        with batches, ends_early() as interrupted:
-            while (progress := budget.progress(state.step)) < 1 and not interrupted():
-                rate = learning_rate(
-                    settings.optimizer.schedule, settings.optimizer.learning_rate or 0.0, progress, state.step
-                )
-                recent.add(self._learn(batches, rate))
-                state.step += 1
+        crew, schedule = self._crew, settings.optimizer.schedule
+        batches = TrainingBatches(
+            settings, self._volumes, self._weights, state.step, worker=crew.worker, workers=crew.workers
+        )
+        with batches, ends_early() as interrupted, self._profile:
+            while True:
+                (progress,) = crew.agreed([budget.progress(state.step)])
+                if progress >= 1 or any(crew.summed([interrupted()])):
+                    break
+                rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
+                self._learn(batches, rate, recent, state)
                 self._report(recent, budget, state, rate)
-                due = self._is_due(state, budget)
-                if due:
-                    self._validate(state, budget)
+                (due,) = crew.agreed([self._is_due(state, budget)])
                 if due or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._look(recent)
+                    if due:
+                        self._validate(state, budget)
                     self._save(state, budget)
                     saved = time.monotonic()
-            if interrupted():
+            self._look(recent)
+            if progress < 1:
                 if not state.step:
                     raise KeyboardInterrupt
                 self._listener.say(f"Interrupted: ending early, after {state.step} steps.")
         return self._finish(state, budget)
 
-    def _learn(self, batches: TrainingBatches, rate: float) -> StepResult:
+    def _resume(self) -> RunState:
+        """Continue where worker 0 was."""
+        state, crew = self._checkpoints.resume(), self._crew
+        digest = crc32(self._settings.model_dump_json().encode())
+        if crew.agreed([digest]) != [digest]:
+            raise WorkError(
+                f"Worker {crew.worker} of {crew.workers} decided on other settings than worker 0; their machines or "
+                "data differ. Give all of them the same --config, as --dry-run prints it."
+            )
+        (step,) = crew.agreed([state.step])
+        if step and crew.workers > 1:
+            state.step = int(step)
+            crew.share([*self._model.variables, *self._optimizer.variables])
+        return state
+
+    def _learn(self, batches: TrainingBatches, rate: float, recent: RecentSteps, state: RunState) -> None:
         settings = self._settings
+        start = time.monotonic()
+        batch = next(batches)
+        waited = time.monotonic() - start
         try:
-            return self._step(next(batches), rate)
+            with self._profile.step(state.step):
+                result = self._step(batch, rate)
         except tf.errors.ResourceExhaustedError as error:
             tile = named(settings.tile or (0, 0, 0))
             raise WorkError(
                 f"The memory does not suffice for steps of {settings.batch_size} × {tile} with "
-                f"{settings.network.filters} filters. Train with a smaller --tile or --batch-size, or fewer --filters."
+                f"{settings.network.filters} filters. Train with a smaller --tile or --batch-size, more --accumulate, "
+                "or fewer --filters."
             ) from error
+        state.step += 1
+        recent.add(state.step, result, waited)
 
     def _report(self, recent: RecentSteps, budget: Budget, state: RunState, rate: float) -> None:
-        self._check_finite(recent, state.step)
-        progress = budget.progress(state.step)
-        left = budget.seconds_left(state.step, recent.steps_per_second)
-        report = StepReport(state.step, progress, recent.loss, recent.overlap.mean_iou, recent.steps_per_second, left)
-        self._listener.step(report)
-        if state.step % 10 == 0:
+        self._check_finite(recent)
+        self._listener.step(
+            StepReport(
+                state.step,
+                budget.progress(state.step),
+                recent.loss,
+                recent.overlap.mean_iou,
+                recent.steps_per_second,
+                budget.seconds_left(state.step, recent.steps_per_second),
+                recent.waiting,
+            )
+        )
+        self._say_waiting(recent)
+        if state.step % LOGGED_STEPS == 0:
+            self._look(recent)
             self._monitor.scalars(
                 state.step,
                 {
@@ -157,12 +228,29 @@ class Training:
                     "gradient_norm": recent.last_gradient_norm,
                     "learning_rate": rate,
                     "steps_per_second": recent.steps_per_second,
+                    "waiting_for_data": recent.waiting,
                 },
             )
             self._monitor.overlap(state.step, "train", recent.overlap)
 
-    def _check_finite(self, recent: RecentSteps, step: int) -> None:
-        """Stop before weights that are lost are saved."""
+    def _say_waiting(self, recent: RecentSteps) -> None:
+        if self._said_waiting or recent.count < WAITING_STEPS or recent.waiting <= WAITING_SHARE:
+            return
+        self._said_waiting = True
+        elastic = self._settings.engine == "elasticdeform"
+        faster = "--augmentation compiled, which gives the same tiles, or " if elastic else ""
+        self._listener.say(
+            f"{recent.waiting:.0%} of the time goes by waiting for training tiles. To change that: {faster}more CPU "
+            "cores, no noise (--set augmentation.noise=0), or fewer tiles of a larger network (--filters)."
+        )
+
+    def _look(self, recent: RecentSteps) -> None:
+        """Wait for all steps, and stop before weights that are lost are saved."""
+        recent.settle()
+        if recent.last_step:
+            self._check_finite(recent)
+
+    def _check_finite(self, recent: RecentSteps) -> None:
         settings = self._settings
         values = {"loss": recent.last_loss}
         if settings.precision != "mixed_float16":  # whose loss scaling skips such a step
@@ -173,7 +261,7 @@ class Training:
                 kept = "No checkpoint was saved yet" if saved is None else f"The checkpoint of step {saved} is kept"
                 wider = "" if settings.precision == "float32" else f", or in 'float32' (it was {settings.precision!r})"
                 raise WorkError(
-                    f"The {name} became {value} at step {step}. {kept}. Train again with a lower "
+                    f"The {name} became {value} at step {recent.last_step}. {kept}. Train again with a lower "
                     f"optimizer.learning_rate (it was {settings.optimizer.learning_rate:g}){wider}."
                 )
 
@@ -214,7 +302,8 @@ class Training:
 
     def _save(self, state: RunState, budget: Budget) -> None:
         state.seconds = budget.seconds_used
-        self._checkpoints.save(state)
+        if self._crew.writes:
+            self._checkpoints.save(state)
 
     def _finish(self, state: RunState, budget: Budget) -> Trained:
         """Choose between the last weights and the best, and leave the model as it will be used."""

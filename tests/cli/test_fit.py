@@ -8,11 +8,12 @@ from unet3d_cli.fit import FLAGS
 
 from keras_unet3d import api
 from keras_unet3d.training.listener import StepReport
+from keras_unet3d.training.runtime import Machine
 
 
 @pytest.fixture(autouse=True)
 def without_tensorflow(monkeypatch):
-    monkeypatch.setattr("keras_unet3d.training.runtime.prepare_runtime", lambda: False)
+    monkeypatch.setattr("keras_unet3d.training.runtime.prepare_runtime", lambda _: Machine(has_gpu=False, devices=1))
 
 
 def files(folder):
@@ -69,7 +70,9 @@ def test_every_flag_sets_what_it_says(unet3d, dataset):
         "normalization": "group",
         "statistics": "current",
         "tile": "x=24 y=16 z=8",
-        "batch_size": 2,
+        "batch_size": 4,
+        "accumulate": 2,
+        "devices": "all",
         "learning_rate": 0.5,
         "precision": "mixed_bfloat16",
         "augmentation": "compiled",
@@ -89,10 +92,10 @@ def test_every_flag_sets_what_it_says(unet3d, dataset):
 def fake(monkeypatch):
     """A training that reads and plans, and trains nothing."""
 
-    def fit(dataset, settings, *, meaning, name, models, runs, listener):
+    def fit(dataset, settings, *, meaning, name, models, runs, listener, profile):
         listener.planned(api.plan_fit(dataset, settings, meaning=meaning))
         listener.say("Nothing is held out for validation: as set.")
-        listener.step(StepReport(4, 1.0, 0.5, 0.25, 2.0, 0.0))
+        listener.step(StepReport(4, 1.0, 0.5, 0.25, 2.0, 0.0, 0.0))
         return api.FitResult(models / name / "1", runs / name / "1", None, 4, 0.5)
 
     monkeypatch.setattr("keras_unet3d.api.fit", fit)
@@ -114,7 +117,7 @@ def test_where_nobody_watches_results_go_to_stdout_and_the_way_to_stderr(unet3d,
     done = unet3d("fit", dataset, "--steps", 4)
     assert "Model: models/unet3d/1" in done.stdout
     assert "x=8 y=7 z=6" in done.stdout
-    assert "Training 100%: step 4, loss 0.500, IoU 0.25, 2 steps/s, 0:00 left\n" in done.stderr
+    assert "Training 100%: step 4, loss 0.500, IoU 0.25, 2 steps/s, 0% waiting for data, 0:00 left\n" in done.stderr
     assert "held out" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert unet3d("fit", dataset, "--steps", 4, "--quiet").stdout == "models/unet3d/1\n"

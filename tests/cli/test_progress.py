@@ -10,17 +10,17 @@ from keras_unet3d.training.listener import StepReport
 def test_without_a_terminal_every_tenth_is_a_line(capsys):
     with TrainingProgress(Terminal()) as progress:
         for step in range(1, 1001):
-            progress.step(StepReport(step, step / 1000, 0.5, 0.25, 2.0, 65.0))
+            progress.step(StepReport(step, step / 1000, 0.5, 0.25, 2.0, 65.0, 0.02))
         progress.validated(1000, Overlap(np.array([[1, 0], [1, 2]])))
     *lines, validation = capsys.readouterr().err.splitlines()
     assert 9 <= len(lines) <= 10
-    assert lines[0] == "Training 10%: step 100, loss 0.500, IoU 0.25, 2 steps/s, 1:05 left"
+    assert lines[0] == "Training 10%: step 100, loss 0.500, IoU 0.25, 2 steps/s, 2% waiting for data, 1:05 left"
     assert validation == "Validation at step 1000: IoU 0.583, Dice 0.733"
 
 
 def test_quiet_is_quiet(capsys):
     with TrainingProgress(Terminal(quiet=True)) as progress:
-        progress.step(StepReport(1, 1.0, 0.5, 0.25, 2.0, 0.0))
+        progress.step(StepReport(1, 1.0, 0.5, 0.25, 2.0, 0.0, 0.0))
         progress.say("something")
     assert capsys.readouterr().err == ""
 

@@ -292,7 +292,8 @@ def networks(monkeypatch, random_network, model):
     describe("red", **small, channels=["red"])
     network = random_network(1, 2, filters=2, depth=1, padding="same", normalization="batch")
     monkeypatch.setattr(
-        "keras_unet3d.api.load_model", lambda path: LoadedModel(version_folder(path), read_description(path), network)
+        "keras_unet3d.serving.saved_model.load_model",
+        lambda path: LoadedModel(version_folder(path), read_description(path), network),
     )
 
 

@@ -8,9 +8,8 @@ from tensorboard.util.tensor_util import make_ndarray
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.network.unet import build_unet3d
-from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.monitor import Monitor
-from keras_unet3d.training.trainer import Training
+from keras_unet3d.training.trainer import Circumstances, Training
 
 
 def read(folder):
@@ -69,7 +68,7 @@ def test_the_graph_the_settings_and_pictures_are_there(written):
 def test_a_training_writes_losses_scores_and_three_orthogonal_slices(tmp_path, resolved, bright_ball):
     scheme = LabelScheme((0, 1), ("background", "ball"))
     settings = resolved({"steps": 20})
-    Training(settings, [bright_ball()], [bright_ball(seed=1)], scheme, (1.0, 1.0), tmp_path, Quiet()).run()
+    Training(settings, [bright_ball()], [bright_ball(seed=1)], scheme, (1.0, 1.0), Circumstances(tmp_path)).run()
     events = read(tmp_path)
     for tag in ("loss", "learning_rate", "gradient_norm", "iou/train/ball", "dice/train/mean"):
         assert set(values(events, tag)) == {10, 20}, tag

@@ -2,19 +2,31 @@
 
 from math import prod
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.training.plan import CPU_TILE_VOXELS, choose_tile, median_spacing, resolve, unusual_spacing
+from keras_unet3d.training.plan import CPU_TILE_VOXELS, median_spacing, unusual_spacing
+from keras_unet3d.training.plan import resolve as resolve_volumes
+from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.tile_choice import usual_tile
 from keras_unet3d.volumes.volume import Grid
 
 
+def resolve(settings, shapes, spacing, **machine):
+    """For volumes of which every voxel is labelled."""
+    volumes = [
+        TrainingVolume("a", np.zeros((1, 1, 1, 1), np.float32), np.zeros(shape, np.int16), spacing) for shape in shapes
+    ]
+    return resolve_volumes(settings, volumes, spacing, **machine)
+
+
 def test_large_volumes_get_the_papers_network_on_a_gpu():
-    settings, decisions = resolve(Settings(), [(200, 400, 400)], (2, 1, 1), has_gpu=True)
+    settings, decisions = resolve(Settings(), [(120, 140, 140)], (2, 1, 1), has_gpu=True)
     assert (settings.network.padding, settings.network.filters, settings.tile) == ("valid", 32, (116, 132, 132))
     assert settings.batch_size == 1
     assert settings.network.normalization == "batch"
@@ -38,14 +50,14 @@ def test_small_volumes_are_learned_whole_and_padded():
 
 def test_what_is_set_is_not_decided():
     given_settings = Settings.model_validate({"network": {"filters": 4, "padding": "same"}, "tile": (16, 16, 16)})
-    settings, decisions = resolve(given_settings, [(300, 300, 300)], (1, 1, 1), has_gpu=False)
+    settings, decisions = resolve(given_settings, [(120, 140, 140)], (1, 1, 1), has_gpu=False)
     assert (settings.network.filters, settings.tile) == (4, (16, 16, 16))
     undecided = {"network.normalization", "batch_size", "optimizer.learning_rate"}
     assert {decision.setting for decision in decisions} == undecided
 
 
 def test_a_tile_of_thick_slices_has_edges_of_equal_length():
-    z, y, x = choose_tile((51, 130, 130), (2.18, 1, 1), Geometry("same"), 128_000)
+    z, y, x = usual_tile((51, 130, 130), (2.18, 1, 1), Geometry("same"), 128_000)
     assert z * 2.18 == pytest.approx(y, rel=0.35)
     assert y == x
 
@@ -56,7 +68,7 @@ def test_a_tile_of_thick_slices_has_edges_of_equal_length():
     st.sampled_from([Geometry("valid"), Geometry("same"), Geometry("same", 2)]),
 )
 def test_the_network_takes_every_tile_that_is_chosen(shape, spacing, geometry):
-    tile = choose_tile(shape, spacing, geometry, CPU_TILE_VOXELS)
+    tile = usual_tile(shape, spacing, geometry, CPU_TILE_VOXELS)
     assert all(geometry.is_valid(size) for size in tile)
     if geometry.padding == "same":
         assert prod(tile) <= CPU_TILE_VOXELS
@@ -91,7 +103,7 @@ def test_a_tile_that_is_set_decides_the_padding():
     assert settings.network.padding == "valid"
     assert any("x=132 y=132 z=116" in str(decision) for decision in decisions)
     whole = Settings.model_validate({"tile": (64, 64, 64)})
-    assert resolve(whole, [(200, 400, 400)], (1, 1, 1), has_gpu=False)[0].network.padding == "same"
+    assert resolve(whole, [(120, 140, 140)], (1, 1, 1), has_gpu=False)[0].network.padding == "same"
     with pytest.raises(InputError, match="tile x=65: the 'same' network takes"):
         resolve(Settings.model_validate({"tile": (64, 64, 65)}), [(36, 50, 35)], (1, 1, 1), has_gpu=False)
 
@@ -117,3 +129,18 @@ def test_the_median_spacing_is_in_one_unit():
     assert unit == "µm"
     assert spacing == pytest.approx((2.0, 1.0, 1.0))
     assert median_spacing(grids)[0] == pytest.approx((3.0, 1.0, 2.0))
+
+
+def test_a_batch_is_shared_equally_by_devices_and_parts():
+    large, spacing = [(120, 140, 140)], (1, 1, 1)
+    assert resolve(Settings(), large, spacing, has_gpu=True, devices=4)[0].batch_size == 4
+    parts = Settings.model_validate({"accumulate": 3})
+    settings, decisions = resolve(parts, large, spacing, has_gpu=True, devices=2)
+    assert settings.batch_size == 6
+    assert any("each of 6" in str(decision) for decision in decisions)
+    odd = Settings.model_validate({"batch_size": 3})
+    with pytest.raises(InputError, match="batch_size = 3 cannot be shared equally by 2 devices in 1 part: take a mult"):
+        resolve(odd, large, spacing, has_gpu=True, devices=2)
+    half = Settings.model_validate({"precision": "mixed_float16"})
+    with pytest.raises(InputError, match="one device only"):
+        resolve(half, large, spacing, has_gpu=True, devices=2)

@@ -6,16 +6,16 @@ from keras_unet3d.training.runtime import prepare_runtime
 
 SETS_UP = """
 from keras_unet3d.training.runtime import prepare_runtime
-has_gpu = [prepare_runtime(), prepare_runtime()]
+machines = [prepare_runtime(), prepare_runtime()]
 import tensorflow as tf
-print(has_gpu, tf.config.threading.get_inter_op_parallelism_threads(), float(tf.reduce_sum(tf.ones(3))))
+print(machines, tf.config.threading.get_inter_op_parallelism_threads(), float(tf.reduce_sum(tf.ones(3))))
 """
 
 
 def test_operations_follow_one_another(run_alone):
-    assert run_alone(SETS_UP).strip() == "[False, False] 1 3.0"
+    assert run_alone(SETS_UP).strip() == "[Machine(has_gpu=False, devices=1), Machine(has_gpu=False, devices=1)] 1 3.0"
 
 
 def test_where_tensorflow_runs_already_nothing_breaks():
     assert float(tf.reduce_sum(tf.ones(3))) == 3
-    assert prepare_runtime() is False
+    assert prepare_runtime() == (False, 1)

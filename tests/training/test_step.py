@@ -47,7 +47,7 @@ def test_one_step_of_sgd_is_the_update_computed_by_hand():
 
 def test_a_gradient_that_is_too_long_is_shortened():
     model = linear()
-    TrainingStep(model, sgd(clip_norm=0.1), dice=0.0)((IMAGE, CLASS_INDEX, WEIGHT), 0.1)
+    TrainingStep(model, sgd(), dice=0.0, clip_norm=0.1)((IMAGE, CLASS_INDEX, WEIGHT), 0.1)
     kernel, bias = weights_of(model)
     np.testing.assert_allclose(kernel, -0.1 * np.array(KERNEL_GRADIENT) * 0.1 / NORM, rtol=1e-5)
     assert np.linalg.norm([*kernel, *bias]) == pytest.approx(0.1 * 0.1)
@@ -90,6 +90,42 @@ def test_voxels_that_no_labelled_one_sees_do_not_change_the_update(resolved):
     usual = updated(image)
     np.testing.assert_allclose(updated(far), usual, atol=1e-6)
     assert np.abs(updated(near) - usual).max() > 1e-3
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_is_the_batch_at_once(resolved, parts):
+    """Parts of different weight, one of them without a label; Dice is that of a part, so it is left out."""
+    rng = np.random.default_rng(5)
+    image = rng.standard_normal((4, 8, 8, 8, 1)).astype(np.float32)
+    class_index = rng.integers(0, 2, image.shape[:-1]).astype(np.int32)
+    weight = np.float32([0, 1, 2, 3]).reshape(4, 1, 1, 1) * (rng.random(image.shape[:-1]) < 0.5)
+    batch = image, class_index, weight.astype(np.float32)
+    model = build_network(resolved({"network.normalization": "instance"}), 1, 2, "float32")
+    start = model.get_weights()
+    whole = TrainingStep(model, sgd(), dice=0.0, clip_norm=0.5)(batch, 0.1)
+    expected = np.concatenate(weights_of(model))
+    model.set_weights(start)
+    found = TrainingStep(model, sgd(), dice=0.0, clip_norm=0.5, parts=parts)(batch, 0.1)
+    np.testing.assert_allclose(np.concatenate(weights_of(model)), expected, atol=1e-6)
+    assert float(found.loss) == pytest.approx(float(whole.loss), rel=1e-5)
+    assert float(found.gradient_norm) == pytest.approx(float(whole.gradient_norm), rel=1e-4)
+    np.testing.assert_array_equal(found.confusion, whole.confusion)
+
+
+def test_soft_dice_of_parts_is_their_mean(resolved):
+    """Two parts that are the same tile: the loss is that of one."""
+    rng = np.random.default_rng(6)
+    image = np.repeat(rng.standard_normal((1, 8, 8, 8, 1)).astype(np.float32), 2, axis=0)
+    class_index = np.repeat(rng.integers(0, 2, (1, 8, 8, 8)).astype(np.int32), 2, axis=0)
+    model = build_network(resolved({"network.normalization": "instance"}), 1, 2, "float32")
+    start = model.get_weights()
+    weight = np.ones(class_index.shape, np.float32)
+    one = TrainingStep(model, sgd(), dice=1.0)((image[:1], class_index[:1], weight[:1]), 0.1)
+    expected = np.concatenate(weights_of(model))
+    model.set_weights(start)
+    two = TrainingStep(model, sgd(), dice=1.0, parts=2)((image, class_index, weight), 0.1)
+    assert float(two.loss) == pytest.approx(float(one.loss), rel=1e-5)
+    np.testing.assert_allclose(np.concatenate(weights_of(model)), expected, atol=1e-6)
 
 
 def test_float16_scales_the_loss_and_skips_a_step_whose_gradient_overflows():

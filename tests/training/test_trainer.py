@@ -22,7 +22,7 @@ from keras_unet3d.training.model import build_network
 from keras_unet3d.training.moments import MomentCollector
 from keras_unet3d.training.pipeline import moment_images
 from keras_unet3d.training.step import build_optimizer
-from keras_unet3d.training.trainer import Training
+from keras_unet3d.training.trainer import Circumstances, Training
 from keras_unet3d.training.validation import Validation, validate
 
 SCHEME = LabelScheme((0, 1), ("background", "ball"))
@@ -50,7 +50,14 @@ def training(tmp_path, bright_ball):
 
     def build(settings, *, listener=None, held_out=True, start=None):
         validation = [bright_ball(seed=1)] if held_out else []
-        return Training(settings, [bright_ball()], validation, SCHEME, (1.0, 1.0), tmp_path, listener or Notes(), start)
+        return Training(
+            settings,
+            [bright_ball()],
+            validation,
+            SCHEME,
+            (1.0, 1.0),
+            Circumstances(tmp_path, listener or Notes(), start),
+        )
 
     return build
 
@@ -64,7 +71,7 @@ from keras_unet3d.training.runtime import prepare_runtime
 prepare_runtime()
 from conftest import tiny_ball, tiny_settings
 from test_trainer import SCHEME, Notes
-from keras_unet3d.training.trainer import Training
+from keras_unet3d.training.trainer import Circumstances, Training
 
 settings = tiny_settings({"steps": 6, "batch_size": 2})
 
@@ -77,7 +84,8 @@ class Dies(Notes):
 def train(name, listener):
     folder = Path(sys.argv[1]) / name
     folder.mkdir(exist_ok=True)
-    training = Training(settings, [tiny_ball()], [tiny_ball(seed=1)], SCHEME, (1.0, 1.0), folder, listener)
+    where = Circumstances(folder, listener)
+    training = Training(settings, [tiny_ball()], [tiny_ball(seed=1)], SCHEME, (1.0, 1.0), where)
     trained = training.run()
     optimizer = [variable.numpy().tolist() for variable in training._step._optimizer.variables]
     history = [{**each, "seconds": None} for each in trained.state.validations]

@@ -1,4 +1,4 @@
-"""What composes the rooms, where a mistake would lie between them."""
+"""`segment --keep`: an annotation and a model speak of classes in one way."""
 
 from pathlib import Path
 
@@ -62,11 +62,3 @@ def test_a_kept_class_that_the_model_lacks_is_refused(tmp_path, says_b):
     unet3d.write_labels(tmp_path / "labels.nii.gz", image.with_voxels(labels))
     with pytest.raises(unet3d.InputError, match=r"labels\.nii\.gz: .*7"):
         unet3d.segment(tmp_path / "image.nii.gz", model=says_b, keep=tmp_path / "labels.nii.gz")
-
-
-def test_a_score_names_the_file_whose_values_are_unknown(tmp_path):
-    grid = unet3d.Grid((2, 3, 4))
-    for name, value in (("prediction", 7), ("truth", 1)):
-        unet3d.write_labels(tmp_path / f"{name}.nii.gz", unet3d.Volume(np.full(grid.shape, value, np.uint8), grid))
-    with pytest.raises(unet3d.InputError, match=r"prediction\.nii\.gz: The label values 7 are no class; expected 0"):
-        unet3d.evaluate(tmp_path / "prediction.nii.gz", tmp_path / "truth.nii.gz", scheme=SCHEME)

@@ -1,0 +1,262 @@
+"""`segment`: read → plan → predict → stitch → write."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_unet3d.annotation import LabelScheme, Meaning, dataset_from_pairs, load_cases
+from keras_unet3d.errors import InputError
+from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
+from keras_unet3d.jobs.sameness import facts_of
+from keras_unet3d.volumes import Volume, open_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes.voxels import as_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from keras_unet3d.inference.job import SegmentationJob, Statistics
+    from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.inference.planning import Plan
+    from keras_unet3d.inference.postprocessing import ClassChange
+    from keras_unet3d.inference.unfinished import Unfinished
+    from keras_unet3d.network.work import Precision
+    from keras_unet3d.serving.description import ModelDescription
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A dense segmentation.
+
+    Attributes:
+        output: the file that was written, None where nothing was.
+        held: the labels where nothing was written; see `labels`.
+        shares: the part of the volume that each class takes, by its name.
+        probabilities: float32 ``(z, y, x, class)``, if they were to be returned.
+        plan: the tiles that were computed, and what they were expected to take.
+        precision: of the features.
+        statistics: that the networks normalised by: ``"moving"``, frozen ones; ``"volume"``, or ``"current"``.
+        changes: what post-processing did to each class that occurs, by its name; empty without.
+        warnings: what the user should know about the result; `segment` tells it before the work, too.
+    """
+
+    output: Path | None
+    held: Volume | None
+    shares: dict[str, float]
+    probabilities: Volume | None
+    plan: Plan
+    precision: Precision
+    statistics: Statistics
+    changes: dict[str, ClassChange]
+    warnings: tuple[str, ...]
+
+    @property
+    def labels(self) -> Volume:
+        """The annotator's values ``(z, y, x)`` on the image's grid, with the names and colours of the classes."""
+        if self.held is not None:
+            return self.held
+        if self.output is None:
+            raise ValueError("Nothing was written, and nothing was kept.")
+        return read_labels(self.output)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationPlan:
+    """What `segment` would do.
+
+    Attributes:
+        plan: the tiles, their work and memory.
+        precision: of the features.
+        statistics: that the networks would normalise by.
+        done: the share of the work that a killed segmentation has left, from 0 to 1.
+        seconds: that the networks would take for all of it, from how long they take for a small tile; None where that
+            was not measured.
+        warnings: what the user should know.
+    """
+
+    plan: Plan
+    precision: Precision
+    statistics: Statistics
+    done: float
+    seconds: float | None
+    warnings: tuple[str, ...]
+
+
+def plan_segmentation(
+    image: PathLike | Sequence[PathLike] | Volume,
+    *,
+    model: Models = DEFAULT_MODEL,
+    keep: PathLike | None = None,
+    meaning: Meaning | None = None,
+    options: SegmentOptions | None = None,
+    in_memory: bool = False,
+) -> SegmentationPlan:
+    """Say what `segment` would do from the beginning, without doing it.
+
+    Args:
+        image: a file, several files (one per channel), or a volume in memory.
+        model: as for `segment`.
+        keep: as for `segment`.
+        meaning: as for `segment`.
+        options: as for `segment`.
+        in_memory: whether the results would be returned, not written.
+
+    Raises:
+        InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
+    """
+    with ExitStack() as opened:
+        if keep is not None:
+            image, _ = _kept(image, keep, described_models(model)[0][1].scheme, meaning)
+        job, told = _segmentation_job(image, model, options, opened, None, in_memory=in_memory)
+        return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, (*told, *job.warnings))
+
+
+def segment(
+    image: PathLike | Sequence[PathLike] | Volume,
+    output: PathLike | None = None,
+    *,
+    model: Models = DEFAULT_MODEL,
+    keep: PathLike | None = None,
+    meaning: Meaning | None = None,
+    options: SegmentOptions | None = None,
+    on_plan: Callable[[SegmentationPlan], None] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Segmentation:
+    """Give every voxel of an image a label.
+
+    The image is read part by part, and what is written is written part by part: memory is that of the plan, whatever
+    the size of the volume. Without `output` the labels are kept in memory.
+
+    Args:
+        image: a file, several files (one per channel), or a volume in memory.
+        output: where the label map is written; its suffix is its format. None writes nothing.
+        model: a folder, with or without the version, or a loaded model; several are averaged.
+        keep: an annotation of this image; what it says stays as annotated.
+        meaning: how to read unpainted voxels of `keep`, where model and file do not say.
+        options: what else is asked for; see `keras_unet3d.inference.options.SegmentOptions`.
+        on_plan: told the plan before the work starts.
+        progress: told the share of the work that is done, first what a killed segmentation has left.
+
+    Returns:
+        The labels on the image's grid, and what was done.
+
+    Raises:
+        InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
+        WorkError: if the result cannot be written.
+    """
+    from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.inference.unfinished import Unfinished
+
+    options = options or SegmentOptions()
+    probabilities, uncertainty = options.probabilities, options.uncertainty
+    if output is None and (options.resume or uncertainty or isinstance(probabilities, str | Path)):
+        raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
+    models = described_models(model)
+    scheme = models[0][1].scheme
+    facts = facts_of(image, models, options, keep) if output is not None else {}
+    kept = None
+    if keep is not None:
+        image, kept = _kept(image, keep, scheme, meaning)
+    with ExitStack() as opened:
+        unfinished = None
+        if output is not None:
+            unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
+        job, told = _segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
+        volume, warnings = job.volume, (*told, *job.warnings)
+        if on_plan is not None:
+            on_plan(SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, warnings))
+        segmented = job.run(kept, progress or (lambda _: None))
+        labels = replace(volume, voxels=as_array(segmented.labels), segments=scheme.segments, channels=())
+        chances = None
+        if segmented.probabilities is not None:
+            chances = replace(volume, voxels=as_array(segmented.probabilities), channels=scheme.names)
+        if chances is not None and isinstance(probabilities, str | Path):
+            write_image(probabilities, chances)
+        if segmented.uncertainty is not None and uncertainty is not None:
+            write_image(uncertainty, replace(volume, voxels=as_array(segmented.uncertainty), channels=("uncertainty",)))
+        if output is not None:
+            write_labels(output, labels)
+        returned = chances if probabilities is True and chances is not None else None
+        return Segmentation(
+            output=Path(output) if output is not None else None,
+            held=replace(labels, voxels=labels.voxels[:, :, :]) if output is None else None,
+            shares={
+                name: int(count) / prod(volume.grid.shape)
+                for name, count in zip(scheme.names, segmented.counts, strict=True)
+            },
+            probabilities=returned and replace(returned, voxels=returned.voxels[:, :, :]),
+            plan=job.plan,
+            precision=job.precision,
+            statistics=job.statistics,
+            changes={scheme.names[change.class_index]: change for change in segmented.changes},
+            warnings=warnings,
+        )
+
+
+def _segmentation_job(
+    image: Any,
+    model: Models,
+    options: SegmentOptions | None,
+    opened: ExitStack,
+    unfinished: Unfinished | None,
+    *,
+    in_memory: bool,
+) -> tuple[SegmentationJob, list[str]]:
+    """Open the image, load the models, and plan; with what the user should know."""
+    from keras_unet3d.inference.job import Member, SegmentationJob
+    from keras_unet3d.inference.options import SegmentOptions
+
+    models = described_models(model)
+    if not isinstance(image, Volume):
+        image = opened.enter_context(open_image(image, scratch=unfinished.folder if unfinished else None))
+    told = [sentence for _, description in models for sentence in _check_fits(image, description)]
+    members = []
+    for source, description in models:
+        loaded = load_model(source) if isinstance(source, str | Path) else source
+        members.append(
+            Member(
+                str(loaded.path),
+                loaded.network,
+                loaded.size,
+                description.bfloat16_agrees,
+                description.mirrored_axes,
+            )
+        )
+    scheme = models[0][1].scheme
+    job = SegmentationJob(image, members, options or SegmentOptions(), scheme, unfinished, in_memory=in_memory)
+    return job, list(dict.fromkeys(told))
+
+
+def _kept(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | None) -> tuple[Volume, NDArray[np.int16]]:
+    """Image and class index of its annotation in the model's scheme, read and checked as a dataset of one case is."""
+    if isinstance(image, Volume):
+        raise InputError(
+            f"keep needs the file of the image, to compare its grid with {keep}. Received: a volume in memory"
+        )
+    read = load_cases(replace(dataset_from_pairs([image], [keep]), scheme=scheme), meaning, to_learn=False)
+    (case,) = read.cases
+    try:  # what is said of unpainted voxels can take a class out of the scheme, or bring one in
+        return case.image, scheme.index_of(case.class_index, read.scheme)
+    except InputError as error:
+        raise InputError(f"{keep}: {error}") from error
+
+
+def _check_fits(volume: Volume, description: ModelDescription) -> list[str]:
+    """Refuse an image that the model cannot take; say where it differs from what the model saw."""
+    from keras_unet3d.training.plan import unusual_spacing
+
+    name = volume.source or "the image"
+    found, expected = volume.voxels.shape[-1], description.channels
+    if found != len(expected):
+        raise InputError(
+            f"{name}: has {found} channel{'s' if found != 1 else ''}, the model expects {len(expected)}: "
+            f"{', '.join(expected)}. Give one file with all of them, or one file per channel."
+        )
+    unusual = unusual_spacing(volume.grid, description.spacing, description.unit)
+    return [f"{name}: {unusual}."] if unusual else []
