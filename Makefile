@@ -10,7 +10,7 @@ help:
 	@echo "make test      all tests"
 	@echo "make test-jax  the network, the losses and the augmentation on Keras' JAX backend"
 	@echo "make lint      style, types, and that data flows one way through the rooms"
-	@echo "make bench     side by side with peers, a table each"
+	@echo "make bench     some tables of benchmarks/; its README has those beside peers"
 	@echo "make setup     only .venv, with .venv/bin/unet3d"
 
 setup: .venv/ready
@@ -43,6 +43,8 @@ lint: setup
 
 bench: setup
 	$(BIN)/python benchmarks/deformation.py
+	$(BIN)/python benchmarks/training.py tiles
+	$(BIN)/python benchmarks/segmentation.py growth --largest 256
 
 wheel: setup
 	$(BIN)/python -m build --outdir dist .

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.axes import named, parse_named
 
 CHANNELS, CLASSES, FILTERS = 3, 3, 32  # the paper's network
 PRECISIONS = ("float32", "bfloat16")
+TILE, RETURNED = (116, 132, 132), (28, 44, 44)
+"""The paper's: voxels along z, y, x that the unpadded network takes, and that it returns."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,33 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
 def read_job(arguments: argparse.Namespace) -> Job:
     """The job that the options of `argument_parser` describe."""
     return Job(arguments.volume, arguments.window, arguments.overlap, arguments.precision, arguments.windows)
+
+
+def step_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all measurements of training steps share."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    parser.add_argument("--steps", type=_count, default=3, help="whose median counts; one more comes before them")
+    return parser
+
+
+def tile_of() -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
+    """One batch of noise of the paper's size: image, class index and weight, a third of the voxels labelled."""
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((1, *TILE, CHANNELS), np.float32)
+    class_index = rng.integers(0, CLASSES, (1, *RETURNED)).astype(np.int32)
+    return image, class_index, (rng.random(class_index.shape) < 0.3).astype(np.float32)
+
+
+def step_report(arguments: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """What `report` prints of training steps."""
+    flop = 3 * NetworkSize(Geometry(), FILTERS, CHANNELS, CLASSES).flop(TILE)
+    return {
+        "precision": arguments.precision,
+        "seconds": round(seconds, 3),
+        "flop_per_second": round(float(flop) / seconds),
+        "peak_rss_bytes": peak_resident_bytes(),
+    }
 
 
 class TimedNetwork:

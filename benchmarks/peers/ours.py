@@ -104,7 +104,9 @@ def volume_of(shape: tuple[int, int, int], scratch: Path | None) -> Any:
         from contextlib import nullcontext
 
         return nullcontext(generator.standard_normal((*shape, CHANNELS), np.float32))
-    volume = ScratchVoxels(scratch / "benchmark_volume.raw", (*shape, CHANNELS), np.float32)
+    file = scratch / "benchmark_volume.raw"
+    file.unlink(missing_ok=True)  # of another size
+    volume = ScratchVoxels(file, (*shape, CHANNELS), np.float32)
     plane = generator.standard_normal((1, *shape[1:], CHANNELS), np.float32)
     for z in range(shape[0]):
         volume.write(Box.at((z, 0, 0), (1, *shape[1:])), np.roll(plane, z, axis=1))

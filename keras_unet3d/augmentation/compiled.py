@@ -131,7 +131,7 @@ def resampling_inputs(
     image_block = _buffer((room.image_voxels, image.shape[3]), np.float32)
     read_mirrored(image, source, image_block[: source.voxels].reshape(*source.shape, image.shape[3]))
     label_block = _buffer((room.label_voxels,), np.int16)
-    label_block[: label_source.voxels] = read_unlabeled(class_index, label_source).reshape(-1)
+    read_unlabeled(class_index, label_source, label_block[: label_source.voxels].reshape(label_source.shape))
     return ResamplingInputs(
         image_block,
         np.array(source.shape, np.int32),

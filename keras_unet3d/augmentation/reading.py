@@ -7,11 +7,18 @@ from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.volumes.box import Box
 
 
-def read_unlabeled(class_index: NDArray[np.int16], box: Box) -> NDArray[np.int16]:
-    """Copy `box` out of ``(z, y, x)`` class indices; what lies outside is unlabelled: nobody annotated it."""
-    block = np.full(box.shape, UNLABELED, np.int16)
+def read_unlabeled(class_index: NDArray[np.int16], box: Box, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
+    """Copy `box` out of ``(z, y, x)`` class indices; what lies outside is unlabelled: nobody annotated it.
+
+    Args:
+        class_index: the whole volume.
+        box: may lie outside, however far.
+        out: an array to copy into.
+    """
+    block = np.empty(box.shape, np.int16) if out is None else out
     inside = box.clipped(class_index.shape)
-    offset = [-value for value in box.start]
+    if inside != box:
+        block[:] = UNLABELED
     if min(inside.shape) > 0:
-        block[inside.shifted(offset).slices] = class_index[inside.slices]
+        block[inside.shifted([-value for value in box.start]).slices] = class_index[inside.slices]
     return block

@@ -1,0 +1,82 @@
+"""Training steps of the paper's network on the paper's tile, as `unet3d fit` takes them.
+
+    python benchmarks/peers/our_step.py --precision bfloat16 --steps 3
+
+Prints one line of JSON. `--normalization none` shows what batch normalisation costs; `--data` takes the tiles from the
+pipeline, augmented, and says how long the steps waited for them.
+"""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from measurement import CHANNELS, CLASSES, FILTERS, TILE, report, step_parser, step_report, tile_of
+
+from keras_unet3d.training.model import build_network
+from keras_unet3d.training.normalization import for_training
+from keras_unet3d.training.pipeline import TrainingBatches
+from keras_unet3d.training.runtime import prepare_runtime
+from keras_unet3d.training.sampling import TrainingVolume
+from keras_unet3d.training.settings import Settings, read_settings
+from keras_unet3d.training.step import TrainingStep, build_optimizer
+
+
+def main() -> None:
+    parser = step_parser(__doc__)
+    parser.add_argument("--normalization", choices=("batch", "none"), default="batch")
+    parser.add_argument("--data", action="store_true")
+    arguments = parser.parse_args()
+    prepare_runtime()
+    settings = settings_of(arguments.precision, arguments.normalization)
+    model = for_training(build_network(settings, CHANNELS, CLASSES, settings.precision))
+    step = TrainingStep(
+        model,
+        build_optimizer(settings.optimizer, settings.precision),
+        settings.loss.dice,
+        settings.optimizer.clip_norm,
+    )
+    seconds, waits = [], []
+    with TrainingBatches(settings, [noise()], [1.0] * CLASSES) as batches:
+        batch = tuple(map(tf.constant, tile_of()))
+        for _ in range(arguments.steps + 1):
+            start = time.perf_counter()
+            batch = next(batches) if arguments.data else batch
+            waits.append(time.perf_counter() - start)
+            float(step(batch, 1e-3).loss)
+            seconds.append(time.perf_counter() - start)
+    measured = step_report(arguments, float(np.median(seconds[1:])))
+    if arguments.data:
+        measured["waiting"] = round(sum(waits[1:]) / sum(seconds[1:]), 4)
+    report("ours", {"tensorflow": tf.__version__, "keras": keras.__version__}, {}, measured)
+
+
+def settings_of(precision: str, normalization: str) -> Settings:
+    z, y, x = TILE
+    return read_settings(
+        None,
+        {
+            "steps": 1,
+            "tile": f"x={x} y={y} z={z}",
+            "batch_size": 1,
+            "precision": "mixed_bfloat16" if precision == "bfloat16" else precision,
+            "network.filters": FILTERS,
+            "network.padding": "valid",
+            "network.normalization": normalization,
+            "optimizer.name": "sgd",
+            "optimizer.momentum": 0.9,
+            "optimizer.learning_rate": 1e-3,
+        },
+    )
+
+
+def noise() -> TrainingVolume:
+    """As large as the paper's first volume."""
+    rng = np.random.default_rng(0)
+    shape = (64, 244, 248)
+    class_index = rng.integers(-1, CLASSES, shape).astype(np.int16)
+    return TrainingVolume("noise", rng.standard_normal((*shape, CHANNELS), np.float32), class_index, (2.04, 1.76, 1.76))
+
+
+if __name__ == "__main__":
+    main()
