@@ -104,8 +104,8 @@ class NetworkStream:
         except tf.errors.ResourceExhaustedError as error:
             raise WorkError(
                 f"The memory of {self._device or 'this machine'} did not suffice for planes of "
-                f"{named(planes.shape[:3])}: something else takes of it, too. Give a smaller budget (--memory), and "
-                "--resume to go on with what is done."
+                f"{named(planes.shape[:3])}: something else takes of it, too. Free some of it; to segment with less, "
+                "give a smaller budget (--memory)."
             ) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from keras_unet3d.annotation import read_dataset
 from keras_unet3d.errors import InputError
@@ -60,8 +60,11 @@ def demo(
     from keras_unet3d.evaluation.comparison import Comparison, scores_of_all, write_comparison
     from keras_unet3d.evaluation.demonstration import SHAPE, clear_folder, demo_settings, introduction
     from keras_unet3d.phantom import write_phantom_dataset
+    from keras_unet3d.training.crew import count_devices
     from keras_unet3d.training.listener import Quiet
 
+    if count_devices("one") > 1:
+        raise InputError("The demo runs on one worker: unset TF_CONFIG, and start it without srun.")
     listener = listener or Quiet()
     settings = demo_settings(minutes, steps)
     folder = clear_folder(folder)
@@ -70,13 +73,12 @@ def demo(
     fitted = fit(
         data, settings, name="kidney-phantom", models=folder / "models", runs=folder / "runs", listener=listener
     )
-    if fitted.model is None:
-        raise InputError("The demo runs on one worker: unset TF_CONFIG, and start it without srun.")
 
     listener.say("Segmenting every voxel …")
     segmented = folder / "segmented"
     segmented.mkdir()
-    model = load_model(fitted.model)
+    exported = cast("Path", fitted.model)  # by the only worker
+    model = load_model(exported)
     scheme = model.description.scheme
     comparisons = []
     for case in read_dataset(data).cases:
@@ -89,4 +91,4 @@ def demo(
     write_comparison(
         report, "3D U-Net on synthetic kidneys", introduction(fitted.steps, fitted.minutes), comparisons, scheme
     )
-    return Demonstration(data, fitted.model, segmented, report, scores_of_all(comparisons, scheme))
+    return Demonstration(data, exported, segmented, report, scores_of_all(comparisons, scheme))

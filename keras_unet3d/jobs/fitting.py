@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from keras_unet3d.annotation import (
     AnnotatedDataset,
@@ -22,6 +25,7 @@ from keras_unet3d.annotation import (
     read_dataset,
     summarize,
 )
+from keras_unet3d.errors import WorkError
 from keras_unet3d.metrics import Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
 from keras_unet3d.volumes import written_whole
@@ -30,6 +34,7 @@ from keras_unet3d.volumes.outputs import check_output_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keras_unet3d.training.crew import Crew
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.plan import Decision
     from keras_unet3d.training.runs import Run
@@ -63,7 +68,8 @@ class FitResult:
 
     Attributes:
         model: the exported version, ``models/<name>/<n>``; None where another worker exports it.
-        run: the training folder with checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
+        run: the training folder with checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model; of another
+            worker than 0 one that is gone when it ends.
         scores: of the model on what was held out, None where nothing was.
         steps: that were trained.
         minutes: that were used, from the start of the call to the last validation.
@@ -150,7 +156,7 @@ def fit(
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     check_output_folder(Path(models) / name)  # not after hours of training
     plan = plan_fit(files, settings, meaning=meaning)
-    crew = gather_crew(plan.settings.devices)
+    crew = gather_crew(plan.settings.devices, listener.say)
 
     fingerprint = call_fingerprint(settings, _paths(files), meaning, files.scheme)
     with ExitStack() as opened:
@@ -165,11 +171,29 @@ def fit(
         resolved_file = run.folder / "settings.toml"
         if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
             plan = replace(plan, settings=read_settings(resolved_file))
+        plan = _agreed(plan, crew)
         plan.settings.write(resolved_file)
         listener.planned(plan)
         return _train_and_export(
             plan, run, Path(models) / name, Circumstances(run.folder, listener, start, crew, profile)
         )
+
+
+def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:
+    """The settings of worker 0, for all; with as many devices as there are now."""
+    from keras_unet3d.training.plan import check_shares
+    from keras_unet3d.training.settings import validated
+
+    settings = validated(tomllib.loads(crew.told(plan.settings.as_toml())))
+    shapes = "\n".join(
+        f"{case.name} {case.class_index.shape} {np.count_nonzero(case.class_index >= 0)}" for case in plan.dataset
+    )
+    if crew.told(shapes) != shapes:
+        raise WorkError(
+            f"Worker {crew.worker} of {crew.workers} reads other data than worker 0. Give all the same files."
+        )
+    check_shares(settings, settings.batch_size or 1, crew.devices)
+    return replace(plan, settings=settings)
 
 
 def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circumstances) -> FitResult:

@@ -75,6 +75,18 @@ class Crew:
             return [float(value) for value in values]
         return [float(value) for value in self._sum(tf.constant(values, tf.float64)).numpy()]
 
+    def told(self, text: str) -> str:
+        """The text of worker 0, for all.
+
+        Raises:
+            WorkError: if another worker is gone.
+        """
+        if self.workers == 1:
+            return text
+        (length,) = self.agreed([len(text.encode())])
+        mine = [*text.encode(), *[0] * int(length)][: int(length)]
+        return bytes(int(value) for value in self.agreed(mine)).decode()
+
     def share(self, variables: Sequence[Any]) -> None:
         """Give all workers the values of worker 0.
 
@@ -110,71 +122,110 @@ class Crew:
         except _LOST as error:
             raise WorkError(
                 f"Worker {self.worker} of {self.workers}: another worker has stopped, so this one stops, too. Start "
-                "the same command on all of them again: it continues from the last checkpoint."
+                "the same command on all of them again: it continues from the last checkpoint, if there is one."
             ) from error
 
 
 def count_devices(devices: Devices) -> int:
-    """How many devices `gather_crew` would find, without joining them.
+    """How many devices `gather_crew` would find, without joining them; machines are taken to be alike.
 
     Raises:
         InputError: as there.
     """
-    resolver = _cluster()
-    workers = len(resolver.cluster_spec().as_dict()["worker"]) if resolver is not None else 1
+    cluster = _cluster()
     here = max(len(tf.config.list_physical_devices("GPU")), 1)
-    return workers * here if devices == "all" or workers > 1 else 1
+    if cluster is not None:
+        return here * len(cluster.workers)
+    return here if devices == "all" else 1
 
 
-def gather_crew(devices: Devices = "one") -> Crew:
+def gather_crew(devices: Devices = "one", say: Callable[[str], None] = lambda _: None) -> Crew:
     """Join the devices that train, before TensorFlow computes anything.
 
     Several workers are found by the variable ``TF_CONFIG``, or within ``srun`` by Slurm's; each runs the same command,
-    on all of its machine's GPUs.
+    on all GPUs that it sees.
 
     Args:
         devices: ``"all"`` of this machine, or ``"one"``.
+        say: told that the other workers are waited for.
 
     Raises:
-        InputError: if what the variables say cannot be used.
+        InputError: if what the variables say cannot be used, or the workers' devices differ.
     """
-    if (resolver := _cluster()) is not None:
-        return _several_workers(resolver)
+    if (cluster := _cluster()) is not None:
+        say(f"Worker {cluster.worker} of {len(cluster.workers)}: waiting for the others …")
+        return _join(cluster)
     gpus = tf.config.list_logical_devices("GPU") if devices == "all" else []
     if len(gpus) > 1:
         return Crew(tf.distribute.MirroredStrategy([gpu.name for gpu in gpus]))
     return Crew()
 
 
-def _several_workers(resolver: Any) -> Crew:
-    workers = len(resolver.cluster_spec().as_dict()["worker"])
+@dataclass(frozen=True)
+class _Cluster:
+    """Who the workers are: ``host:port`` of each, and which is this one."""
+
+    workers: list[str]
+    worker: int
+
+
+def _join(cluster: _Cluster) -> Crew:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": cluster.workers}),
+        task_type="worker",
+        task_id=cluster.worker,
+        num_accelerators={"GPU": gpus},
+        rpc_layer="grpc",
+    )
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise InputError(
-            f"The workers that TF_CONFIG or Slurm name could not be joined ({str(error).splitlines()[0]}). Start the "
+            f"The workers {', '.join(cluster.workers)} could not be joined ({str(error).splitlines()[0]}). Start the "
             "same command on each of them, in a fresh process."
         ) from error
-    return Crew(strategy, resolver.task_id or 0, workers)
+    crew = Crew(strategy, cluster.worker, len(cluster.workers))
+    if crew.devices != max(gpus, 1) * crew.workers:
+        raise InputError(
+            f"Worker {crew.worker} has {max(gpus, 1)} device{'s' if gpus > 1 else ''}, and all {crew.workers} workers "
+            f"have {crew.devices} together: each needs as many as the others (CUDA_VISIBLE_DEVICES)."
+        )
+    return crew
 
 
-def _cluster() -> Any | None:
+def _cluster() -> _Cluster | None:
     """Who the workers are; None where there is one."""
     if "TF_CONFIG" in os.environ:
         return _from_tf_config(os.environ["TF_CONFIG"])
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
-        try:
-            return tf.distribute.cluster_resolver.SlurmClusterResolver(jobs={"worker": tasks})
-        except (RuntimeError, ValueError, OSError) as error:
-            raise InputError(
-                f"Slurm's variables could not be used ({error}). Start one task for each machine with srun, or set "
-                "TF_CONFIG."
-            ) from error
+        return _from_slurm()
     return None
 
 
-def _from_tf_config(text: str) -> Any | None:
+def _from_slurm() -> _Cluster:
+    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    try:  # only hosts and rank are read: GPUs are those that Slurm lets each task see
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            {"worker": tasks}, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
+        )
+        workers = resolver.cluster_spec().as_dict()["worker"]
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(
+            f"Slurm's variables could not be used ({error}). Start one task for each machine with srun, or set "
+            "TF_CONFIG."
+        ) from error
+    hosts = [worker.rpartition(":")[0] for worker in workers]
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if len(set(hosts)) < len(hosts) and gpus > 1:
+        raise InputError(
+            f"Slurm runs several tasks on a machine, and each sees {gpus} GPUs. Start one task for each machine "
+            "(--ntasks-per-node 1), or let each see its own (--gpus-per-task 1)."
+        )
+    return _Cluster(workers, int(os.environ["SLURM_PROCID"]))
+
+
+def _from_tf_config(text: str) -> _Cluster | None:
     try:
         config = json.loads(text)
         workers = config["cluster"]["worker"]
@@ -189,4 +240,4 @@ def _from_tf_config(text: str) -> Any | None:
             "TF_CONFIG: expected workers only, and the index of this one among them. "
             f"Received: {kind} {number} of {len(workers)}"
         )
-    return tf.distribute.cluster_resolver.TFConfigClusterResolver() if len(workers) > 1 else None
+    return _Cluster(workers, number) if len(workers) > 1 else None

@@ -13,8 +13,8 @@ class StepReport:
     Attributes:
         step: steps done.
         progress: share of the budget used.
-        loss: mean of the last steps.
-        mean_iou: of the last training tiles.
+        loss: mean of the last steps; the one that is being computed may be left out.
+        mean_iou: of the tiles of those steps.
         steps_per_second: of the last steps.
         seconds_left: to the end of training.
         waiting: share of the time of the last steps, from 0 to 1, that went by waiting for data.

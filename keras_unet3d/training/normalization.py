@@ -39,15 +39,15 @@ class TrainingBatchNormalization(keras.layers.BatchNormalization):  # type: igno
         return tf.reshape(output, shape)
 
     def _over_devices(self, inputs: Any) -> Any:
-        """The moments of all devices' parts of the batch, in one exchange."""
+        """By the moments of all devices' parts of the batch; the moving statistics are never touched."""
         values = tf.cast(inputs, tf.float32)
         axes = list(range(values.shape.rank - 1))
         voxels = tf.cast(tf.size(values) // values.shape[-1], tf.float32)
-        sums = tf.concat([tf.reduce_sum(values, axes), tf.reduce_sum(tf.square(values), axes), voxels[None]], axis=0)
-        sums = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        moments = sums[:-1] / sums[-1]
-        mean, square = tf.split(moments, 2)
-        scale = self.gamma * tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
+        add_up = tf.distribute.get_replica_context().all_reduce
+        sums = add_up(tf.distribute.ReduceOp.SUM, tf.concat([tf.reduce_sum(values, axes), voxels[None]], axis=0))
+        mean, voxels = sums[:-1] / sums[-1], sums[-1]
+        squares = add_up(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tf.math.squared_difference(values, mean), axes))
+        scale = self.gamma * tf.math.rsqrt(squares / voxels + self.epsilon)
         return tf.cast(values * scale + (self.beta - mean * scale), inputs.dtype)
 
 

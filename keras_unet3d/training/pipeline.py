@@ -32,6 +32,8 @@ ATTEMPTS = 8
 """How often a tile whose labels were deformed away is drawn again. The last attempt deforms nothing."""
 MOMENT_BATCHES = 8
 """Batches that the moments of batch normalisation are collected over."""
+MOMENT_TILES = 2
+"""Tiles in each of those, at most."""
 _MOMENT_STEPS, _ROOM_STEPS = 1 << 40, 1 << 41
 """Steps that no training reaches: tiles for other purposes are drawn as theirs."""
 ROOM_SAMPLES = 32
@@ -126,10 +128,14 @@ class TrainingBatches:
 
 
 def moment_images(settings: Settings, volumes: Sequence[TrainingVolume]) -> list[NDArray[np.float32]]:
-    """Batches ``(batch, z, y, x, channel)`` of training tiles as `segment` will see them: not augmented."""
+    """Batches ``(batch, z, y, x, channel)`` of training tiles as `segment` will see them: not augmented.
+
+    They are as large as what a step normalises together, but never more than one device holds, however many share it.
+    """
+    tiles = min(max((settings.batch_size or 1) // settings.accumulate, 1), MOMENT_TILES)
     draw = _Draw(settings, volumes)
     return [
-        np.stack([draw.plain_image(_MOMENT_STEPS + step, index) for index in range(settings.batch_size or 1)])
+        np.stack([draw.plain_image(_MOMENT_STEPS + step, index) for index in range(tiles)])
         for step in range(MOMENT_BATCHES)
     ]
 

@@ -95,7 +95,7 @@ def resolve(
     batch_size = settings.batch_size
     if batch_size is None:
         batch_size = decide("batch_size", *_batch_size(padding, devices * settings.accumulate))
-    _check_shares(settings, batch_size, devices)
+    check_shares(settings, batch_size, devices)
     rate = optimizer.learning_rate
     if rate is None:
         rate = decide("optimizer.learning_rate", *_RATES[optimizer.name])
@@ -145,7 +145,12 @@ def _each(parts: int) -> str:
     return "" if parts == 1 else f" for each of {parts} devices, or parts of a batch,"
 
 
-def _check_shares(settings: Settings, batch_size: int, devices: int) -> None:
+def check_shares(settings: Settings, batch_size: int, devices: int) -> None:
+    """See whether so many devices can share a batch.
+
+    Raises:
+        InputError: if they cannot.
+    """
     parts = devices * settings.accumulate
     if batch_size % parts:
         raise InputError(
@@ -155,7 +160,7 @@ def _check_shares(settings: Settings, batch_size: int, devices: int) -> None:
     if devices > 1 and settings.precision == "mixed_float16":
         raise InputError(
             "precision = 'mixed_float16' works on one device only: the scale of its loss is not shared. Train with "
-            "'mixed_bfloat16', or with --devices one."
+            "'mixed_bfloat16', or on one device: --devices one, without TF_CONFIG and srun."
         )
 
 
@@ -179,7 +184,7 @@ def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> t
 
 def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
     returned = [geometry.output_length(edge) for edge in choice.tile]
-    labels = f"in which {choice.labelled:,.0f} of {prod(returned):,} voxels are labelled on the average"
+    labels = f"in which about {choice.labelled:,.0f} of {prod(returned):,} voxels are labelled on the average"
     if choice.tile != choice.usual:
         return (
             f"and labels where they are: {choice.gain:.2g} times as many labelled voxels for the same work as with "

@@ -1,5 +1,6 @@
 """A TensorBoard profile of some steps: where their time goes."""
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,12 @@ class Profile:
         if self._folder is None:
             return nullcontext()
         if self._steps == FIRST:
-            tf.profiler.experimental.start(str(self._folder / "tensorboard"))
+            try:
+                tf.profiler.experimental.start(str(self._folder / "tensorboard"))
+            except tf.errors.OpError as error:
+                warnings.warn(f"No profile is written ({error.message}).", UserWarning, stacklevel=2)
+                self._folder = None
+                return nullcontext()
             self._running = True
         elif self._steps == FIRST + STEPS:
             self._stop()

@@ -98,7 +98,7 @@ class Settings(_Settings):
         tile: the network's input.
         batch_size: tiles per step, those of all devices together.
         accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
-            gradients add up.
+            gradients add up. Batch normalisation and soft Dice are those of each part.
         devices: that share each step: ``"one"``, or ``"all"`` GPUs of this machine.
         hold_out: what validation is done on.
         precision: of the computation; weights are float32 always.

@@ -101,22 +101,19 @@ class TrainingStep:
             return self._of_part(image, class_index, weight, tf.constant(1.0), tf.constant(1.0))
         tiles = image.shape[0] // self._parts
         weights = _total(tf.reduce_sum(weight))
-
-        def add(number: tf.Tensor, gradients: Any, loss: tf.Tensor, confusion: tf.Tensor) -> tuple[Any, ...]:
+        gradients: list[Any] = []
+        loss, confusion = tf.constant(0.0), tf.constant(0, tf.int64)
+        for number in range(self._parts):  # no loop of the graph: devices cannot add up within one
             some = slice(number * tiles, (number + 1) * tiles)
             share = tf.math.divide_no_nan(_total(tf.reduce_sum(weight[some])), weights)
+            with tf.control_dependencies(gradients):  # each part when the memory of the one before is free
+                part = [tf.identity(values[some]) for values in (image, class_index, weight)]
+            image_part, class_part, weight_part = part
             found, its_loss, its_confusion = self._of_part(
-                image[some], class_index[some], weight[some], share, tf.constant(1.0 / self._parts)
+                image_part, class_part, weight_part, share, tf.constant(1.0 / self._parts)
             )
-            sums = [before + more for before, more in zip(gradients, found, strict=True)]
-            return number + 1, sums, loss + its_loss, confusion + its_confusion
-
-        classes = self._model.output_shape[-1]
-        zeros = [tf.zeros(variable.shape, variable.dtype) for variable in self._model.trainable_variables]
-        start = (tf.constant(0), zeros, tf.constant(0.0), tf.zeros((classes, classes), tf.int64))
-        _, gradients, loss, confusion = tf.while_loop(
-            lambda number, *_: number < self._parts, add, start, parallel_iterations=1
-        )
+            gradients = [a + b for a, b in zip(gradients, found, strict=True)] if gradients else list(found)
+            loss, confusion = loss + its_loss, confusion + its_confusion
         return gradients, loss, confusion
 
     def _of_part(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ LEAST_WORK = 0.75
 """A tile is no less work than this share of the usual one: it is its shape that is chosen, not its size."""
 FLATTEST = 0.5
 """The edges of a zero-padded tile, beside those of the usual one, at least: a flatter one would see mostly border."""
+EDGES = 32
+"""Lengths that are looked at along each axis, at most about so many."""
 CASES = 8
 """Volumes that are looked at, evenly chosen: enough for a habit of annotating."""
 TABLE_VOXELS = 1 << 23
@@ -57,7 +60,7 @@ def choose_tile(volumes: Sequence[Labelled], spacing: Sequence[float], size: Net
     typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
     usual = usual_tile(typical, spacing, size.geometry, limit)
     whole = size.geometry.padding == "same" and all(edge >= length for edge, length in zip(usual, typical, strict=True))
-    tiles = np.array([usual]) if whole else _candidates(typical, usual, size.geometry)
+    tiles = np.array([usual]) if whole else _candidates(typical, usual, size)
     work = np.asarray(size.flop((tiles[:, 0], tiles[:, 1], tiles[:, 2])), np.float64)
     usual_work = float(size.flop(usual))
     alike = (work <= usual_work) & (work >= LEAST_WORK * usual_work)
@@ -151,12 +154,17 @@ def _in_cells(plane: NDArray[np.bool_], cell: int) -> NDArray[np.int32]:
     return counts
 
 
-def _candidates(typical: Sequence[int], usual: Triple, geometry: Geometry) -> NDArray[np.integer]:
-    """Tiles that the network takes, no longer than the volume."""
-    edges = []
+def _candidates(typical: Sequence[int], usual: Triple, size: NetworkSize) -> NDArray[np.integer]:
+    """Tiles that the network takes, no longer than the volume; of very many, some."""
+    geometry, edges = size.geometry, []
     for length, edge in zip(typical, usual, strict=True):
         shortest = geometry.minimum if geometry.padding == "valid" else geometry.nearest_valid(int(FLATTEST * edge))
         longest = geometry.input_length(int(length))
         edges.append(np.arange(min(shortest, longest), longest + 1, geometry.multiple))
+    for axis, along in enumerate(edges):
+        tile: list[Any] = [others[0] for others in edges]
+        tile[axis] = along
+        affordable = along[np.asarray(size.flop(tuple(tile))) <= size.flop(usual)]
+        edges[axis] = affordable[:: -(-len(affordable) // EDGES) or 1] if len(affordable) else along[:1]
     grid: NDArray[np.integer] = np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1).reshape(-1, 3)
     return grid

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from zlib import crc32
 
 import keras
 import numpy as np
@@ -104,25 +103,30 @@ class Training:
         self._weights = class_weights
         self._listener, self._start = circumstances.listener, circumstances.start
         self._crew = crew = circumstances.crew
-        with crew.strategy.scope():
-            channels = volumes[0].image.shape[-1]
-            self._model = for_training(build_network(settings, channels, scheme.classes, settings.precision))
-            self._optimizer = build_optimizer(settings.optimizer, settings.precision)
-        self._step = TrainingStep(
-            self._model,
-            self._optimizer,
-            settings.loss.dice,
-            settings.optimizer.clip_norm,
-            parts=settings.accumulate,
-            crew=crew,
-        )
+        self._model, self._optimizer, self._step = crew.guarded(self._build)
         self._validator = Validator(self._model, settings, volumes, held_out)
         self._best: Validation | None = None
         folder = circumstances.folder
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
         self._said_waiting = False
-        self._profile = Profile(folder if circumstances.profile else None)
+        self._profile = Profile(folder if circumstances.profile and crew.writes else None)
+
+    def _build(self) -> tuple[keras.Model, keras.Optimizer, TrainingStep]:
+        settings, crew = self._settings, self._crew
+        with crew.strategy.scope():
+            channels = self._volumes[0].image.shape[-1]
+            model = for_training(build_network(settings, channels, self._scheme.classes, settings.precision))
+            optimizer = build_optimizer(settings.optimizer, settings.precision)
+        step = TrainingStep(
+            model,
+            optimizer,
+            settings.loss.dice,
+            settings.optimizer.clip_norm,
+            parts=settings.accumulate,
+            crew=crew,
+        )
+        return model, optimizer, step
 
     def run(self) -> Trained:
         """Train until the budget is used or an interrupt asks to end early; then bring back the best weights.
@@ -152,14 +156,16 @@ class Training:
         )
         with batches, ends_early() as interrupted, self._profile:
             while True:
-                (progress,) = crew.agreed([budget.progress(state.step)])
-                if progress >= 1 or any(crew.summed([interrupted()])):
+                here = budget.progress(state.step) if crew.writes else 0.0
+                progress, interrupts = crew.summed([here, interrupted()])
+                if progress >= 1 or interrupts:
                     break
                 rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
                 self._learn(batches, rate, recent, state)
                 self._report(recent, budget, state, rate)
-                (due,) = crew.agreed([self._is_due(state, budget)])
-                if due or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                late = time.monotonic() - saved > CHECKPOINT_SECONDS
+                due, late = map(bool, crew.agreed([self._is_due(state, budget), late]))
+                if due or late:
                     self._look(recent)
                     if due:
                         self._validate(state, budget)
@@ -175,12 +181,6 @@ class Training:
     def _resume(self) -> RunState:
         """Continue where worker 0 was."""
         state, crew = self._checkpoints.resume(), self._crew
-        digest = crc32(self._settings.model_dump_json().encode())
-        if crew.agreed([digest]) != [digest]:
-            raise WorkError(
-                f"Worker {crew.worker} of {crew.workers} decided on other settings than worker 0; their machines or "
-                "data differ. Give all of them the same --config, as --dry-run prints it."
-            )
         (step,) = crew.agreed([state.step])
         if step and crew.workers > 1:
             state.step = int(step)

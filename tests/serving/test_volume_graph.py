@@ -75,11 +75,10 @@ def test_the_depth_of_the_paper(random_network, served):
     scope="module",
     params=[
         ("instance", Geometry("valid", 1), [(18, 22, 30), (26, 18, 18)]),
-        ("instance", Geometry("same", 1), [(18, 22, 30), (20, 18, 18)]),
         ("group", Geometry("same", 1), [(18, 22, 30), (20, 18, 18)]),
         pytest.param(("group", Geometry("valid", 2), [(44, 48, 52), (52, 44, 44)]), marks=pytest.mark.slow),
     ],
-    ids=["instance", "padded, instance", "padded, group", "deeper, group"],
+    ids=["instance", "padded, group", "deeper, group"],
 )
 def of_the_volume(request, random_network, served):
     """Two graphs of different tiles with normalisations by the statistics of the volume, and their network."""

@@ -42,7 +42,7 @@ folder = folder if crew.writes else folder / "other worker"
 folder.mkdir(parents=True, exist_ok=True)
 settings = tiny_settings(
     {"steps": 4, "batch_size": 2, "network.normalization": "batch", "optimizer.name": "sgd",
-     "optimizer.momentum": 0.9, "optimizer.clip_norm": 0.5}
+     "optimizer.momentum": 0.9, "optimizer.clip_norm": 0.5, **json.loads(sys.argv[5])}
 )
 scheme = LabelScheme((0, 1), ("dark", "bright"))
 where = Circumstances(folder, Dies(), crew=crew)
@@ -52,10 +52,11 @@ print(json.dumps([weights, trained.state.step, trained.validation.overlap.matrix
 """
 
 
-def start(folder, *, stops_at=0, logical=1, environment=None):
+def start(folder, *, stops_at=0, logical=1, environment=None, **changes):
     import os
 
     command = [sys.executable, "-c", TRAINS, str(folder), str(HERE), str(stops_at), str(logical)]
+    command.append(json.dumps(changes))
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -102,6 +103,15 @@ def assert_same(found, expected):
 @pytest.mark.slow
 def test_two_devices_of_a_process_learn_what_one_does(tmp_path, alone):
     assert_same(result(start(tmp_path, logical=2)), alone)
+
+
+@pytest.mark.slow
+def test_two_devices_and_two_parts_learn_what_one_device_does_at_once(tmp_path):
+    """Of what is normalised by itself and has no Dice, which a part computes for itself."""
+    apart = {"batch_size": 4, "network.normalization": "instance", "loss.dice": 0.0}
+    at_once = start(tmp_path / "1", **apart)
+    in_parts = start(tmp_path / "2", logical=2, accumulate=2, **apart)
+    assert_same(result(in_parts), result(at_once))
 
 
 @pytest.mark.slow
