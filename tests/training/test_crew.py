@@ -40,6 +40,7 @@ class Dies(Quiet):
 
 folder = folder if crew.writes else folder / "other worker"
 folder.mkdir(parents=True, exist_ok=True)
+assert crew.told("worker 0's µm" if crew.writes else "mine") == "worker 0's µm"
 settings = tiny_settings(
     {"steps": 4, "batch_size": 2, "network.normalization": "batch", "optimizer.name": "sgd",
      "optimizer.momentum": 0.9, "optimizer.clip_norm": 0.5, **json.loads(sys.argv[5])}
@@ -137,6 +138,7 @@ def test_without_a_cluster_there_is_one_device(monkeypatch):
     assert count_devices("all") == count_devices("one") == 1
     assert crew.agreed([3, 0.5]) == crew.summed([3, 0.5]) == [3.0, 0.5]
     assert crew.spread([1, 2]) == (1, 2)
+    assert crew.told("x=5 µm") == "x=5 µm"
 
 
 def test_a_cluster_of_one_is_none(monkeypatch):
