@@ -28,7 +28,7 @@ demo: setup
 	$(BIN)/unet3d demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-jax: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt jax

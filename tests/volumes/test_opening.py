@@ -1,6 +1,5 @@
 """Parts that are read from files are parts of what is in the files."""
 
-import gc
 import gzip
 import io
 import math
@@ -455,7 +454,6 @@ def test_files_are_closed_at_the_end(tmp_path):
     path, _ = nifti(tmp_path / "a.nii", random())
     with open_image(path) as volume:
         volume.voxels[:1]
-    gc.collect()
     with pytest.raises(InputError):
         volume.voxels[:1]
 
