@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--tile", type=sizes, help="input voxels of every tile, such as 'x=132 y=132 z=116'")
     parser.add_argument("--filters", type=int, default=FILTERS)
     parser.add_argument("--bare", action="store_true", help="only the network: nothing is read, no labels made")
-    parser.add_argument("--scratch", type=Path, help="a folder: the volume lies in a file there, not in memory")
+    parser.add_argument("--scratch", type=Path, help="a folder: volume and labels lie in files there")
     parser.add_argument("--tiles", type=int, help="compute that many tiles only and extrapolate the rest")
     arguments = parser.parse_args()
     job = read_job(arguments)
@@ -55,9 +55,9 @@ def main() -> None:
         if arguments.bare:
             bare(predictor, tiles)
         else:
-            labels = np.empty(job.volume, np.uint8)
+            labels = labels_of(job.volume, arguments.scratch)
             done = dict.fromkeys(range(arguments.tiles or len(tiles), len(tiles)), 10**9)
-            TileWork(volume, tiles, INTENSITY, Results(HeldVoxels(labels)), lambda *_: None, done).run([predictor])
+            TileWork(volume, tiles, INTENSITY, Results(labels), lambda *_: None, done).run([predictor])
         seconds = (time.perf_counter() - start) * len(tiles) / (arguments.tiles or len(tiles))
     measured = {
         "volume": named(job.volume),
@@ -113,12 +113,20 @@ def volume_of(shape: tuple[int, int, int], scratch: Path | None) -> Any:
     return volume
 
 
+def labels_of(shape: tuple[int, int, int], scratch: Path | None) -> Any:
+    """Where they are written: in memory, or in a file."""
+    if scratch is None:
+        return HeldVoxels(np.empty(shape, np.uint8))
+    (scratch / "benchmark_labels.raw").unlink(missing_ok=True)
+    return ScratchVoxels(scratch / "benchmark_labels.raw", shape, np.uint8)
+
+
 def plan_of(arguments: argparse.Namespace, shape: tuple[int, int, int], demand: Demand) -> TilePlan:
     if arguments.tile:
         geometry = demand.size.geometry
         z, y, x = (axis_tiling(n, tile, geometry) for n, tile in zip(shape, arguments.tile, strict=True))
         return TilePlan((z, y, x))
-    labels = int(np.prod(shape))
+    labels = 0 if arguments.scratch else int(np.prod(shape))
     return make_plan(shape, demand, arguments.budget or default_budget(), held_memory() + labels).tiles
 
 
