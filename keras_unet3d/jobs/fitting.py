@@ -26,6 +26,7 @@ from keras_unet3d.annotation import (
     summarize,
 )
 from keras_unet3d.errors import WorkError
+from keras_unet3d.jobs.models import PathLike
 from keras_unet3d.metrics import Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
 from keras_unet3d.volumes import written_whole
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from keras_unet3d.training.sampling import TrainingVolume
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.trainer import Circumstances
-
-PathLike = str | Path
 
 
 @dataclass(frozen=True, eq=False)
