@@ -26,7 +26,6 @@ from keras_unet3d.annotation import (
     summarize,
 )
 from keras_unet3d.errors import WorkError
-from keras_unet3d.jobs.models import PathLike
 from keras_unet3d.metrics import Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
 from keras_unet3d.volumes import written_whole
@@ -35,6 +34,7 @@ from keras_unet3d.volumes.outputs import check_output_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keras_unet3d.jobs.models import PathLike
     from keras_unet3d.training.crew import Crew
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.plan import Decision
