@@ -41,6 +41,7 @@ FLAGS = {
     "learning_rate": "optimizer.learning_rate",
     "precision": "precision",
     "augmentation": "engine",
+    "augment_on": "augment_on",
     "hold_out": "hold_out",
 }
 """Which setting each flag sets; all other settings are set with --set and --config."""
@@ -105,6 +106,12 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option(
     "--augmentation", type=click.Choice(["auto", "elasticdeform", "compiled"]), help="Which engine deforms tiles."
+)
+@click.option(
+    "--augment-on",
+    type=click.Choice(["auto", "cpu", "device"]),
+    help="Make the images of tiles on CPU threads, ahead of the step, or within the step on its device; auto measures "
+    "which is faster, where a GPU waits for them.",
 )
 @click.option(
     "--hold-out", type=click.Choice(["auto", "cases", "slices", "nothing"]), help="What is kept to validate on."

@@ -151,23 +151,46 @@ def resample_block(inputs: ResamplingInputs, label_crop: Box) -> tuple[Any, Any]
         label_crop: the label tile counted from the tile's first voxel; static under ``jax.jit``.
 
     Returns:
-        The image tile, float32 ``(z, y, x, channel)``, interpolated linearly, and the class indices of the label tile,
-        int16 ``(z, y, x)``, of the nearest voxels.
+        What `resample_image` and `resample_labels` do.
     """
+    return resample_image(inputs), resample_labels(inputs, label_crop)
+
+
+def resample_image(inputs: ResamplingInputs) -> Any:
+    """The image tile, float32 ``(z, y, x, channel)``, interpolated linearly; the inputs of labels are not read."""
+    return _linear(inputs.image_block, inputs.image_shape, _positions(inputs))
+
+
+def resample_labels(inputs: ResamplingInputs, label_crop: Box) -> Any:
+    """The class indices of the label tile, int16 ``(z, y, x)``, of the nearest voxels; the image is not read.
+
+    The work is that of the label tile: an unpadded network returns a fraction of what it takes.
+    """
+    z, y, x = label_crop.slices
+    of_labels = inputs._replace(
+        spline_z=inputs.spline_z[z],
+        spline_y=inputs.spline_y[y],
+        spline_x=inputs.spline_x[x],
+        affine_z=inputs.affine_z[z],
+        affine_y=inputs.affine_y[y],
+        affine_x=inputs.affine_x[x],
+    )
+    positions = [position - inputs.label_offset[axis] for axis, position in enumerate(_positions(of_labels))]
+    return _nearest(inputs.label_block, inputs.label_shape, positions)
+
+
+def _positions(inputs: ResamplingInputs) -> list[Any]:
+    """Where the voxels of the tile come from, along z, y and x, in voxels of the image block."""
     displacement = ops.einsum("czyx,Zz->cZyx", inputs.displacement, inputs.spline_z)
     displacement = ops.einsum("cZyx,Yy->cZYx", displacement, inputs.spline_y)
     displacement = ops.einsum("cZYx,Xx->cZYX", displacement, inputs.spline_x)
-    positions = [
+    return [
         displacement[axis]
         + inputs.affine_z[:, axis, None, None]
         + inputs.affine_y[None, :, axis, None]
         + inputs.affine_x[None, None, :, axis]
         for axis in range(3)
     ]
-    crop = label_crop.slices
-    label_positions = [position[crop] - inputs.label_offset[axis] for axis, position in enumerate(positions)]
-    image = _linear(inputs.image_block, inputs.image_shape, positions)
-    return image, _nearest(inputs.label_block, inputs.label_shape, label_positions)
 
 
 class CompiledEngine:

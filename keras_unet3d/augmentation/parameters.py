@@ -21,7 +21,7 @@ class GreyValues:
         offset: added behind the gain.
         gamma: exponent of the curve through the darkest and the brightest voxel of the tile.
         noise_sigma: standard deviation of the noise that is added last.
-        seed: decides the noise.
+        seed: decides the noise; below 2⁶³.
     """
 
     gain: NDArray[np.float32]
@@ -29,15 +29,6 @@ class GreyValues:
     gamma: NDArray[np.float32]
     noise_sigma: NDArray[np.float32]
     seed: int
-
-    def noise(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """The noise ``(z, y, x, channel)`` of a tile of `shape` (z, y, x); where there is none, one voxel of zeros."""
-        channels = len(self.noise_sigma)
-        if not self.noise_sigma.any():
-            return np.zeros((1, 1, 1, channels), np.float32)
-        normal = np.random.default_rng(self.seed).standard_normal((*shape, channels), dtype=np.float32)
-        normal *= self.noise_sigma
-        return normal
 
 
 def sample_generator(seed: int, step: int, index: int, attempt: int = 0) -> np.random.Generator:

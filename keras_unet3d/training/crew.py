@@ -15,6 +15,10 @@ _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineE
 """What TensorFlow says where another worker is gone."""
 
 
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 @dataclass(frozen=True, eq=False)
 class Crew:
     """The devices that share each step, and the processes that drive them.
@@ -23,11 +27,13 @@ class Crew:
         strategy: how TensorFlow spreads a step; variables are made in its scope.
         worker: the number of this process; 0 is the one that writes.
         workers: processes in all.
+        has_gpu: whether TensorFlow sees a GPU, which takes the steps.
     """
 
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
     worker: int = 0
     workers: int = 1
+    has_gpu: bool = field(default_factory=_has_gpu)
 
     @property
     def writes(self) -> bool:
@@ -44,16 +50,23 @@ class Crew:
         """Of this process."""
         return self.devices // self.workers
 
-    def spread(self, batch: Sequence[Any]) -> Any:
-        """The batch of this process as parts for its devices, in order."""
+    def spread(self, batch: Sequence[Any], finish: Callable[[Sequence[Any]], tuple[Any, ...]] = tuple) -> Any:
+        """The batch of this process as parts for its devices, in order.
+
+        Args:
+            batch: tensors, or structures of them, whose first axis is that of tiles.
+            finish: what is done with each part, on its device.
+        """
         here = self.devices_here
         if here == 1:
-            return tuple(batch)
-        parts = [tf.split(values, here) for values in batch]
+            return finish(batch)
+        parts = [tf.split(values, here) for values in tf.nest.flatten(batch)]
+        devices = self.strategy.extended.worker_devices
 
         def part(context: Any) -> tuple[Any, ...]:
             number = context.replica_id_in_sync_group % here
-            return tuple(values[number] for values in parts)
+            with tf.device(devices[number]):
+                return finish(tf.nest.pack_sequence_as(batch, [values[number] for values in parts]))
 
         return self.strategy.experimental_distribute_values_from_function(part)
 

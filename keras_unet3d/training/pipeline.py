@@ -12,20 +12,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet3d.augmentation.compiled import (
-    ResamplingInputs,
     Room,
-    resample_block,
+    resample_labels,
     resampling_inputs,
-    resampling_inputs_spec,
 )
 from keras_unet3d.augmentation.coordinate_map import CoordinateMap
 from keras_unet3d.augmentation.engines import Engine, choose_engine
-from keras_unet3d.augmentation.grey import apply_grey, grey_inputs
-from keras_unet3d.augmentation.parameters import GreyValues, draw_grey, draw_map, sample_generator
+from keras_unet3d.augmentation.grey import GreyInputs, apply_grey, grey_inputs, grey_inputs_spec
+from keras_unet3d.augmentation.parameters import draw_grey, draw_map, sample_generator
 from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import WorkError
 from keras_unet3d.training.sampling import Place, Sampler, TrainingVolume
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.tile_images import TileInputs, make_image, tile_inputs_spec
 from keras_unet3d.volumes.box import Box, read_mirrored
 
 ATTEMPTS = 8
@@ -39,8 +38,8 @@ _MOMENT_STEPS, _ROOM_STEPS = 1 << 40, 1 << 41
 ROOM_SAMPLES = 32
 """Samples whose largest decides the room of all; a larger one, which is rare, costs a compilation of some seconds."""
 
-Source = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-"""From (step, index, attempt) to an image tile and its class indices."""
+Source = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[Any, tf.Tensor]]
+"""From (step, index, attempt) to an image tile, or the `TileInputs` that it is made of, and its class indices."""
 
 
 class TrainingBatches:
@@ -54,6 +53,7 @@ class TrainingBatches:
         volumes: held in memory once.
         class_weights: of the loss, in class order.
         first_step: steps that were done before.
+        on_device: whether images are left to be made by who takes the batches (`with_images`).
         worker: which equal part of each batch is made, of `workers`.
         workers: processes that share the batches.
     """
@@ -65,35 +65,57 @@ class TrainingBatches:
         class_weights: Sequence[float],
         first_step: int = 0,
         *,
+        on_device: bool = False,
         worker: int = 0,
         workers: int = 1,
     ) -> None:
-        draw = _Draw(settings, volumes)
-        engine = choose_engine(settings.engine)
-        source = _compiled_source(draw) if engine.name == "compiled" else _eager_source(draw, engine)
-        weight_of = tf.constant([0.0, *class_weights], tf.float32)
-        here = (settings.batch_size or 1) // workers
+        self._draw = _Draw(settings, volumes)
+        self._engine = choose_engine(settings.engine)
+        self._weight_of = tf.constant([0.0, *class_weights], tf.float32)
+        self._here = (settings.batch_size or 1) // workers
+        self._worker = worker
+        with tf.device("CPU:0"):  # where the pipeline runs: it could not read a variable on a GPU
+            self._closed = tf.Variable(False, trainable=False)
+        self.on_device = on_device
+        self._dataset = self._from(first_step)
+        self._iterator: Iterator[Any] = iter(self._dataset.take(0))
 
-        def sample(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            image, labels = _until_labeled(source, number // here, worker * here + number % here)
+    def _from(self, first_step: int) -> tf.data.Dataset:
+        draw, engine, here = self._draw, self._engine, self._here
+        if engine.name == "compiled":
+            source = _compiled_source(draw, on_device=self.on_device)
+        else:
+            source = _eager_source(draw, engine)
+
+        def sample(number: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
+            image, labels = _until_labeled(source, number // here, self._worker * here + number % here)
             labels = tf.cast(labels, tf.int32)
-            return image, tf.maximum(labels, 0), tf.gather(weight_of, labels + 1)
+            return image, tf.maximum(labels, 0), tf.gather(self._weight_of, labels + 1)
 
         threads = os.cpu_count() or 1
         options = tf.data.Options()
         options.deterministic = True
         options.threading.private_threadpool_size = threads
-        with tf.device("CPU:0"):  # where the pipeline runs: it could not read a variable on a GPU
-            self._closed = tf.Variable(False, trainable=False)
-        self._dataset = (
+        samples = (
             tf.data.Dataset.range(first_step * here, np.iinfo(np.int64).max)
             .take_while(lambda _: tf.logical_not(self._closed))
             .map(tf.autograph.experimental.do_not_convert(sample), num_parallel_calls=threads)
-            .batch(here, drop_remainder=True)
-            .prefetch(2)
-            .with_options(options)
         )
-        self._iterator: Iterator[Any] = iter(self._dataset.take(0))
+        if here == 1:  # nothing is copied
+            batches = samples.map(lambda *tensors: tf.nest.map_structure(lambda values: values[None], tensors))
+        elif self.on_device:  # samples in larger rooms than others are rare; what lies behind a block is not read
+            batches = samples.padded_batch(here, drop_remainder=True)
+        else:
+            batches = samples.batch(here, drop_remainder=True)
+        return batches.prefetch(2).with_options(options)
+
+    def move(self, step: int, *, on_device: bool) -> None:
+        """Go on, within the ``with`` statement, with the batch of `step`; images are made elsewhere from now on."""
+        self.__exit__()
+        self._closed.assign(False)
+        self.on_device = on_device
+        self._dataset = self._from(step)
+        self.__enter__()
 
     def __enter__(self) -> Self:
         self._iterator = iter(self._dataset)
@@ -109,12 +131,12 @@ class TrainingBatches:
             except tf.errors.OpError:  # of one sample; others may still be in the making
                 continue
 
-    def __next__(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def __next__(self) -> tuple[Any, tf.Tensor, tf.Tensor]:
         """The next batch.
 
         Returns:
-            Image float32 ``(batch, z, y, x, channel)``, class index int32 ``(batch, z, y, x)`` (0 where unlabelled) and
-            weight float32 ``(batch, z, y, x)`` (0 where unlabelled).
+            Image float32 ``(batch, z, y, x, channel)``, or the `TileInputs` that it is made of; class index int32
+            ``(batch, z, y, x)`` (0 where unlabelled) and weight float32 ``(batch, z, y, x)`` (0 where unlabelled).
 
         Raises:
             WorkError: if a sample could not be made; the message says why.
@@ -154,28 +176,21 @@ class _Draw:
         self.label_crop = Box.at((self._margin,) * 3, (z, y, x))
         self.channels = volumes[0].image.shape[-1]
 
-    def sample(
-        self, step: int, index: int, attempt: int
-    ) -> tuple[TrainingVolume, Place, CoordinateMap, tuple[Any, ...]]:
-        """A volume, a place in it, where its voxels come from, and its grey values (see `grey_inputs`)."""
-        volume, place, coordinate_map, grey = self._geometry(int(step), int(index), int(attempt))
-        return volume, place, coordinate_map, grey_inputs(grey, self.tile)
-
-    def _geometry(self, step: int, index: int, attempt: int) -> tuple[TrainingVolume, Place, CoordinateMap, GreyValues]:
-        """The same without the noise, which takes time."""
-        rng = sample_generator(self._settings.seed, step, index, attempt)
+    def sample(self, step: int, index: int, attempt: int) -> tuple[TrainingVolume, Place, CoordinateMap, GreyInputs]:
+        """A volume, a place in it, where its voxels come from, and its grey values."""
+        rng = sample_generator(self._settings.seed, int(step), int(index), int(attempt))
         place = self._sampler.place(rng)
         volume = self._volumes[place.volume]
         augmentation = self._settings.augmentation if attempt < ATTEMPTS - 1 else AugmentationSettings.none()
         coordinate_map = draw_map(augmentation, rng, place.labels.grown(self._margin), volume.spacing)
-        return volume, place, coordinate_map, draw_grey(augmentation, rng, self.channels)
+        return volume, place, coordinate_map, grey_inputs(draw_grey(augmentation, rng, self.channels))
 
     @cached_property
     def room(self) -> Room:
         """Enough for nearly every sample."""
         room = Room()
         for number in range(ROOM_SAMPLES):
-            _, place, coordinate_map, _ = self._geometry(_ROOM_STEPS + number, 0, 0)
+            _, place, coordinate_map, _ = self.sample(_ROOM_STEPS + number, 0, 0)
             needed = Room.needed(coordinate_map, place.labels)
             room = Room(*map(max, zip(astuple(room), astuple(needed), strict=True)))
         return room
@@ -186,13 +201,13 @@ class _Draw:
         return read_mirrored(self._volumes[place.volume].image, place.labels.grown(self._margin))
 
 
-def _until_labeled(source: Source, step: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _until_labeled(source: Source, step: tf.Tensor, index: tf.Tensor) -> tuple[Any, tf.Tensor]:
     """Draw a sample again while deformation has moved all its labels out of the tile."""
 
-    def is_empty(attempt: tf.Tensor, _image: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
+    def is_empty(attempt: tf.Tensor, _image: Any, class_index: tf.Tensor) -> tf.Tensor:
         return tf.logical_and(attempt < ATTEMPTS, tf.reduce_all(class_index < 0))
 
-    def again(attempt: tf.Tensor, _image: tf.Tensor, _class_index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def again(attempt: tf.Tensor, _image: Any, _class_index: tf.Tensor) -> tuple[Any, ...]:
         return attempt + 1, *source(step, index, attempt)
 
     first = source(step, index, tf.constant(0, tf.int64))
@@ -200,9 +215,10 @@ def _until_labeled(source: Source, step: tf.Tensor, index: tf.Tensor) -> tuple[t
     return image, class_index
 
 
-def _compiled_source(draw: _Draw) -> Source:
-    """Half in NumPy, which reads the volume, and half in the graph, which does the arithmetic."""
-    specs = [*resampling_inputs_spec(draw.tile, draw.channels), *_grey_spec(draw.channels)]
+def _compiled_source(draw: _Draw, *, on_device: bool) -> Source:
+    """Half in NumPy, which reads the volume, and half in the graph, which does the arithmetic, or that of labels."""
+    specs = tile_inputs_spec(draw.tile, draw.channels)
+    flat = tf.nest.flatten(specs)
 
     def inputs(step: int, index: int, attempt: int) -> list[Any]:
         volume, place, coordinate_map, grey = draw.sample(step, index, attempt)
@@ -212,45 +228,43 @@ def _compiled_source(draw: _Draw) -> Source:
         )
         return [*arrays, *grey]
 
-    def tile(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        *resampling, gain, offset, gamma, noise = tensors
-        image, class_index = resample_block(ResamplingInputs(*resampling), draw.label_crop)
-        return apply_grey(image, gain, offset, gamma, noise), class_index
+    def labels(made_of: TileInputs) -> tf.Tensor:
+        return resample_labels(made_of.resampling, draw.label_crop)
+
+    def tile(made_of: TileInputs) -> tuple[tf.Tensor, tf.Tensor]:
+        return make_image(made_of), labels(made_of)
 
     # XLA makes one loop of it, on the CPU, too; networks are slower by it there.
-    compiled = tf.function(tile, jit_compile=True, autograph=False)
+    compiled = tf.function(labels if on_device else tile, jit_compile=True, autograph=False)
 
-    def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, class_index = compiled(*_from_numpy(inputs, specs, step, index, attempt))
-        return image, class_index
+    def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        made_of = tf.nest.pack_sequence_as(specs, _from_numpy(inputs, flat, step, index, attempt))
+        return (made_of, compiled(made_of)) if on_device else compiled(made_of)
 
     return source
 
 
 def _eager_source(draw: _Draw, engine: Engine) -> Source:
     """An engine that runs outside the graph."""
-    tile_spec: list[Any] = [((*draw.tile, draw.channels), np.float32), (draw.label_crop.shape, np.int16)]
+    image_spec = tf.TensorSpec((*draw.tile, draw.channels), tf.float32)
+    grey_specs = (tf.TensorSpec(shape, dtype) for shape, dtype in grey_inputs_spec(draw.channels))
+    specs = [image_spec, tf.TensorSpec(draw.label_crop.shape, tf.int16), *grey_specs]
 
     def inputs(step: int, index: int, attempt: int) -> list[Any]:
         volume, place, coordinate_map, grey = draw.sample(step, index, attempt)
         return [*engine.resample(volume.image, volume.class_index, coordinate_map, place.labels), *grey]
 
     def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        specs = [*tile_spec, *_grey_spec(draw.channels)]
         image, class_index, *grey = _from_numpy(inputs, specs, step, index, attempt)
         return apply_grey(image, *grey), class_index
 
     return source
 
 
-def _grey_spec(channels: int) -> list[tuple[tuple[int | None, ...], type[np.generic]]]:
-    return [*([((channels,), np.float32)] * 3), ((None, None, None, channels), np.float32)]
-
-
 def _from_numpy(
-    function: Callable[..., list[Any]], specs: Sequence[tuple[Any, Any]], *arguments: tf.Tensor
+    function: Callable[..., list[Any]], specs: Sequence[tf.TensorSpec], *arguments: tf.Tensor
 ) -> list[tf.Tensor]:
     """Call a NumPy function from the graph and give its results the shapes that it promises."""
-    types = [tf.as_dtype(dtype) for _, dtype in specs]
+    types = [spec.dtype for spec in specs]
     results = tf.numpy_function(function, arguments, types, stateful=False)
-    return [tf.ensure_shape(result, shape) for result, (shape, _) in zip(results, specs, strict=True)]
+    return [tf.ensure_shape(result, spec.shape) for result, spec in zip(results, specs, strict=True)]

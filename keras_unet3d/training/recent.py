@@ -95,10 +95,5 @@ class RecentSteps:
         return sum(self._waits) / self._took if self._took > 0 else 0.0
 
     @property
-    def count(self) -> int:
-        """How many steps the rates are over."""
-        return len(self._waits)
-
-    @property
     def _took(self) -> float:
         return self._times[-1] - self._times[0] if self._times else 0.0

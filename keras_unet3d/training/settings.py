@@ -37,6 +37,8 @@ NamedSizes = Annotated[Triple, BeforeValidator(_read_sizes), PlainSerializer(nam
 
 Devices = Literal["one", "all"]
 """Of this machine, that share each step."""
+AugmentOn = Literal["auto", "cpu", "device"]
+"""Where images of tiles are made."""
 
 
 class _Settings(BaseModel):
@@ -103,6 +105,9 @@ class Settings(_Settings):
         hold_out: what validation is done on.
         precision: of the computation; weights are float32 always.
         engine: of the augmentation.
+        augment_on: where images of tiles are made: on threads of the ``"cpu"``, ahead of the step, or within the step
+            on its ``"device"``. ``"auto"`` begins with the first; where a GPU waits for them, it measures which is
+            faster.
     """
 
     minutes: float | None = Field(30.0, gt=0)
@@ -115,6 +120,7 @@ class Settings(_Settings):
     hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     engine: Literal["auto", "compiled", "elasticdeform"] = "auto"
+    augment_on: AugmentOn = "auto"
     network: NetworkSettings = NetworkSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     loss: LossSettings = LossSettings()
@@ -129,6 +135,15 @@ class Settings(_Settings):
     def _is_bounded(self) -> Self:
         if self.minutes is None and self.steps is None:
             raise ValueError("a training needs an end: give minutes or steps")
+        return self
+
+    @model_validator(mode="after")
+    def _device_has_engine(self) -> Self:
+        if self.augment_on == "device" and self.engine == "elasticdeform":
+            raise ValueError(
+                "augment_on = 'device' and engine = 'elasticdeform' exclude each other: elasticdeform runs on CPU "
+                "threads only. Take engine = 'compiled', which gives the same tiles"
+            )
         return self
 
     @model_validator(mode="after")

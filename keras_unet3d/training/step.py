@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_unet3d.network.losses import soft_dice_loss, weighted_cross_entropy
 from keras_unet3d.training.crew import Crew
 from keras_unet3d.training.settings import OptimizerSettings
+from keras_unet3d.training.tile_images import with_images
 
 
 class StepResult(NamedTuple):
@@ -66,6 +67,8 @@ class TrainingStep:
     def __call__(self, batch: Sequence[Any], learning_rate: float) -> StepResult:
         """Learn from one batch of ``(image, class_index, weight)``: the part of it that this process holds.
 
+        Where it has `TileInputs` instead of images, each device makes the images of its share first.
+
         Returns:
             What came of the whole batch.
 
@@ -73,7 +76,7 @@ class TrainingStep:
             WorkError: if another worker is gone.
         """
         rate = tf.constant(learning_rate, tf.float32)
-        return StepResult(*self._crew.guarded(lambda: self._graph(self._crew.spread(batch), rate)))
+        return StepResult(*self._crew.guarded(lambda: self._graph(self._crew.spread(batch, with_images), rate)))
 
     def _step(self, batch: Any, learning_rate: tf.Tensor) -> tuple[Any, ...]:
         self._optimizer.learning_rate.assign(learning_rate)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import WorkError
+from keras_unet3d.training.augmentation_place import AugmentationPlace
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
 from keras_unet3d.training.crew import Crew
@@ -37,8 +38,6 @@ CHECKPOINT_SECONDS = 60.0
 """A killed run loses about this much at most."""
 LOGGED_STEPS = 10
 """TensorBoard shows every tenth step."""
-WAITING_STEPS, WAITING_SHARE = 20, 0.1
-"""After so many steps it is said, once, that a larger share of the time than this goes by waiting for data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +108,6 @@ class Training:
         folder = circumstances.folder
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
-        self._said_waiting = False
         self._profile = Profile(folder if circumstances.profile and crew.writes else None)
 
     def _build(self) -> tuple[keras.Model, keras.Optimizer, TrainingStep]:
@@ -151,8 +149,15 @@ class Training:
         recent = RecentSteps()
         saved = time.monotonic()
         crew, schedule = self._crew, settings.optimizer.schedule
+        place = AugmentationPlace(settings, crew)
         batches = TrainingBatches(
-            settings, self._volumes, self._weights, state.step, worker=crew.worker, workers=crew.workers
+            settings,
+            self._volumes,
+            self._weights,
+            state.step,
+            on_device=place.on_device,
+            worker=crew.worker,
+            workers=crew.workers,
         )
         with batches, ends_early() as interrupted, self._profile:
             while True:
@@ -161,8 +166,13 @@ class Training:
                 if progress >= 1 or interrupts:
                     break
                 rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
-                self._learn(batches, rate, recent, state)
+                begun = time.monotonic()
+                waited = self._learn(batches, rate, recent, state)
                 self._report(recent, budget, state, rate)
+                if said := place.after_step(waited, time.monotonic() - begun):
+                    self._listener.say(said)
+                if place.on_device != batches.on_device:
+                    batches.move(state.step, on_device=place.on_device)
                 late = time.monotonic() - saved > CHECKPOINT_SECONDS
                 due, late = map(bool, crew.agreed([self._is_due(state, budget), late]))
                 if due or late:
@@ -187,7 +197,8 @@ class Training:
             crew.share([*self._model.variables, *self._optimizer.variables])
         return state
 
-    def _learn(self, batches: TrainingBatches, rate: float, recent: RecentSteps, state: RunState) -> None:
+    def _learn(self, batches: TrainingBatches, rate: float, recent: RecentSteps, state: RunState) -> float:
+        """Take one step; returns the seconds that it waited for its tiles."""
         settings = self._settings
         start = time.monotonic()
         batch = next(batches)
@@ -204,6 +215,7 @@ class Training:
             ) from error
         state.step += 1
         recent.add(state.step, result, waited)
+        return waited
 
     def _report(self, recent: RecentSteps, budget: Budget, state: RunState, rate: float) -> None:
         self._check_finite(recent)
@@ -218,7 +230,6 @@ class Training:
                 recent.waiting,
             )
         )
-        self._say_waiting(recent)
         if state.step % LOGGED_STEPS == 0:
             self._look(recent)
             self._monitor.scalars(
@@ -232,17 +243,6 @@ class Training:
                 },
             )
             self._monitor.overlap(state.step, "train", recent.overlap)
-
-    def _say_waiting(self, recent: RecentSteps) -> None:
-        if self._said_waiting or recent.count < WAITING_STEPS or recent.waiting <= WAITING_SHARE:
-            return
-        self._said_waiting = True
-        elastic = self._settings.engine == "elasticdeform"
-        faster = "--augmentation compiled, which gives the same tiles, or " if elastic else ""
-        self._listener.say(
-            f"{recent.waiting:.0%} of the time goes by waiting for training tiles. To change that: {faster}more CPU "
-            "cores, no noise (--set augmentation.noise=0), or fewer tiles of a larger network (--filters)."
-        )
 
     def _look(self, recent: RecentSteps) -> None:
         """Wait for all steps, and stop before weights that are lost are saved."""

@@ -76,6 +76,7 @@ def test_every_flag_sets_what_it_says(unet3d, dataset):
         "learning_rate": 0.5,
         "precision": "mixed_bfloat16",
         "augmentation": "compiled",
+        "augment_on": "device",
         "hold_out": "nothing",
     }
     assert set(values) == set(FLAGS) - {"minutes"}

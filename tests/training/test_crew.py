@@ -108,10 +108,10 @@ def test_two_devices_of_a_process_learn_what_one_does(tmp_path, alone):
 
 @pytest.mark.slow
 def test_two_devices_and_two_parts_learn_what_one_device_does_at_once(tmp_path):
-    """Of what is normalised by itself and has no Dice, which a part computes for itself."""
+    """Of what is normalised by itself and has no Dice, which a part computes for itself; each makes its own images."""
     apart = {"batch_size": 4, "network.normalization": "instance", "loss.dice": 0.0}
     at_once = start(tmp_path / "1", **apart)
-    in_parts = start(tmp_path / "2", logical=2, accumulate=2, **apart)
+    in_parts = start(tmp_path / "2", logical=2, accumulate=2, augment_on="device", **apart)
     assert_same(result(in_parts), result(at_once))
 
 

@@ -80,3 +80,9 @@ def test_a_sentence_of_our_own_is_said_once():
     assert str(caught.value) == (
         "augmentation: displacement_spacing, the voxels between two control points, is at least 4. Received: 2"
     )
+
+
+def test_what_runs_on_cpu_threads_only_is_not_asked_of_a_device():
+    with pytest.raises(InputError, match=r"elasticdeform runs on CPU threads only\. Take engine = 'compiled'"):
+        read_settings(None, {"engine": "elasticdeform", "augment_on": "device"})
+    assert read_settings(None, {"engine": "elasticdeform"}).augment_on == "auto"

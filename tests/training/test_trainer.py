@@ -14,13 +14,15 @@ from keras_unet3d.errors import WorkError
 from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.network.statistics import with_current_statistics
+from keras_unet3d.training import augmentation_place
 from keras_unet3d.training import validation as validation_module
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
+from keras_unet3d.training.crew import Crew
 from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.model import build_network
 from keras_unet3d.training.moments import MomentCollector
-from keras_unet3d.training.pipeline import moment_images
+from keras_unet3d.training.pipeline import TrainingBatches, moment_images
 from keras_unet3d.training.step import build_optimizer
 from keras_unet3d.training.trainer import Circumstances, Training
 from keras_unet3d.training.validation import Validation, validate
@@ -48,15 +50,17 @@ class Notes(Quiet):
 def training(tmp_path, bright_ball):
     """Build a training on one ball that validates on another."""
 
-    def build(settings, *, listener=None, held_out=True, start=None):
+    def build(settings, *, listener=None, held_out=True, start=None, name="run", has_gpu=False):
         validation = [bright_ball(seed=1)] if held_out else []
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
         return Training(
             settings,
             [bright_ball()],
             validation,
             SCHEME,
             (1.0, 1.0),
-            Circumstances(tmp_path, listener or Notes(), start),
+            Circumstances(folder, listener or Notes(), start, Crew(has_gpu=has_gpu)),
         )
 
     return build
@@ -206,7 +210,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(trainin
     model = build_network(resolved(), 1, 2, "float32")
     optimizer = build_optimizer(resolved().optimizer, "float32")
     optimizer.build(model.trainable_variables)
-    assert Checkpoints(tmp_path / "checkpoints", model, optimizer).resume().step == 2
+    assert Checkpoints(tmp_path / "run" / "checkpoints", model, optimizer).resume().step == 2
     assert all(np.isfinite(value).all() for value in [*model.get_weights(), *(v.numpy() for v in optimizer.variables)])
 
 
@@ -264,3 +268,28 @@ def test_a_step_that_memory_does_not_hold_is_a_sentence(training, resolved):
     run._step = exhausted
     with pytest.raises(WorkError, match=r"steps of 1 × x=8 y=8 z=8 with 2 filters\. Train with a smaller --tile"):
         run.run()
+
+
+def test_images_move_into_the_step_where_a_gpu_waits_for_them_and_nothing_else_changes(training, resolved, monkeypatch):
+    """CPU threads take a quarter of a second more; of the four steps before a decision three are counted."""
+    monkeypatch.setattr(augmentation_place, "STEPS", 3)
+    usual = TrainingBatches.__next__
+
+    def slow(batches):
+        made_on.append(batches.on_device)
+        time.sleep(0 if batches.on_device else 0.25)
+        return usual(batches)
+
+    monkeypatch.setattr(TrainingBatches, "__next__", slow)
+    notes = {}
+    for has_gpu, expected in ((False, [False] * 9), (True, [False] * 4 + [True] * 5)):
+        made_on, notes[has_gpu] = [], Notes()
+        settings = resolved({"steps": 9, "batch_size": 2})
+        name = "GPU" if has_gpu else "CPU"
+        training(settings, listener=notes[has_gpu], held_out=False, name=name, has_gpu=has_gpu).run()
+        assert made_on == expected
+    np.testing.assert_allclose(notes[True].losses, notes[False].losses, rtol=1e-4)
+    waits, stays = notes[True].sayings
+    assert "of the time goes by waiting for training tiles: from now on their images are made within the step" in waits
+    assert stays.endswith("That is where they are made from now on.")
+    assert len(notes[False].sayings) == 1
