@@ -43,6 +43,7 @@ def step(arguments: argparse.Namespace) -> None:
             ("ours", sys.executable, "our_step.py", []),
             ("ours, without normalisation", sys.executable, "our_step.py", ["--normalization", "none"]),
             ("ours, with the pipeline", sys.executable, "our_step.py", ["--data"]),
+            ("ours, augmented in the step", sys.executable, "our_step.py", ["--data", "--augment-on", "device"]),
         ]
         peer = None
         for name, python, script, options in rows:

@@ -3,7 +3,7 @@
     python benchmarks/peers/our_step.py --precision bfloat16 --steps 3
 
 Prints one line of JSON. `--normalization none` shows what batch normalisation costs; `--data` takes the tiles from the
-pipeline, augmented, and says how long the steps waited for them.
+pipeline, augmented, and says how long the steps waited for them; `--augment-on device` makes their images in the step.
 """
 
 import time
@@ -26,6 +26,7 @@ def main() -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--normalization", choices=("batch", "none"), default="batch")
     parser.add_argument("--data", action="store_true")
+    parser.add_argument("--augment-on", choices=("cpu", "device"), default="cpu")
     arguments = parser.parse_args()
     prepare_runtime()
     settings = settings_of(arguments.precision, arguments.normalization)
@@ -37,7 +38,8 @@ def main() -> None:
         settings.optimizer.clip_norm,
     )
     seconds, waits = [], []
-    with TrainingBatches(settings, [noise()], [1.0] * CLASSES) as batches:
+    on_device = arguments.augment_on == "device"
+    with TrainingBatches(settings, [noise()], [1.0] * CLASSES, on_device=on_device) as batches:
         batch = tuple(map(tf.constant, tile_of()))
         for _ in range(arguments.steps + 1):
             start = time.perf_counter()
