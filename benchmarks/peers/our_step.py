@@ -6,7 +6,9 @@ Prints one line of JSON. `--normalization none` shows what batch normalisation c
 pipeline, augmented, and says how long the steps waited for them; `--augment-on device` makes their images in the step.
 """
 
+import itertools
 import time
+from contextlib import ExitStack
 
 import keras
 import numpy as np
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--normalization", choices=("batch", "none"), default="batch")
     parser.add_argument("--data", action="store_true")
     parser.add_argument("--augment-on", choices=("cpu", "device"), default="cpu")
+    parser.add_argument("--recompute", action="store_true")
     arguments = parser.parse_args()
     prepare_runtime()
     settings = settings_of(arguments.precision, arguments.normalization)
@@ -36,14 +39,18 @@ def main() -> None:
         build_optimizer(settings.optimizer, settings.precision),
         settings.loss.dice,
         settings.optimizer.clip_norm,
+        recompute=arguments.recompute,
     )
     seconds, waits = [], []
-    on_device = arguments.augment_on == "device"
-    with TrainingBatches(settings, [noise()], [1.0] * CLASSES, on_device=on_device) as batches:
-        batch = tuple(map(tf.constant, tile_of()))
+    with ExitStack() as opened:
+        tiles = itertools.repeat(tuple(map(tf.constant, tile_of())))
+        if arguments.data:
+            on_device = arguments.augment_on == "device"
+            batches = TrainingBatches(settings, [noise()], [1.0] * CLASSES, on_device=on_device)
+            tiles = opened.enter_context(batches)
         for _ in range(arguments.steps + 1):
             start = time.perf_counter()
-            batch = next(batches) if arguments.data else batch
+            batch = next(tiles)
             waits.append(time.perf_counter() - start)
             float(step(batch, 1e-3).loss)
             seconds.append(time.perf_counter() - start)

@@ -106,7 +106,7 @@ def plan_fit(
     spacing, _ = median_spacing([case.image.grid for case in read])
     settings = settings or Settings()
     machine = prepare_runtime(settings.devices)
-    resolved, decisions = resolve(settings, read.cases, spacing, has_gpu=machine.has_gpu, devices=machine.devices)
+    resolved, decisions = resolve(settings, read.cases, spacing, **machine._asdict())
     _class_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
     return FitPlan(read, summarize(read), resolved, tuple(decisions))
 

@@ -152,6 +152,31 @@ class NetworkSize:
             worst = np.maximum(worst, now)
         return stays, worst
 
+    def held_training(self, tile: Lengths, *, normalized: bool, recompute: bool) -> Any:
+        """Numbers held at the worst moment of a training step, weights left out.
+
+        Args:
+            tile: lengths of the tile.
+            normalized: whether a normalisation stands between each convolution and its ReLU.
+            recompute: whether levels are computed again when their gradients are due; see `training_forward`.
+        """
+        outputs = 2 if normalized else 1  # of a convolution and its normalisation, and of the ReLU
+        between: Any = 0
+        inside: Any = 0
+        worst: Any = 0
+        convolutions = (layer for layer in self.layers(tile) if layer.taps == CONVOLUTION_TAPS)
+        for number, layer in enumerate(convolutions):
+            read, written = _voxels(layer.read) * layer.inputs, _voxels(layer.written) * layer.outputs
+            begins = number % 2 == 0  # two at each level
+            if recompute:
+                between, inside = between + begins * read, (0 if begins else inside) + written
+                now = np.maximum(2 * written, read if begins else 2 * read)
+            else:
+                inside = inside + begins * read + outputs * written
+                now = np.maximum(written, read - written)
+            worst = np.maximum(worst, between + inside + now)
+        return worst
+
     def _delay(self, level: int) -> int:
         """Planes of a level's skip that wait until what comes from below has caught up."""
         if self.geometry.padding == "valid":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from keras_unet3d.network.sizes import Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
+from keras_unet3d.training.step_memory import must_recompute
 from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
@@ -44,6 +45,7 @@ def resolve(
     *,
     has_gpu: bool,
     devices: int = 1,
+    memory: float = inf,
 ) -> tuple[Settings, list[Decision]]:
     """Decide everything that is None.
 
@@ -53,6 +55,7 @@ def resolve(
         spacing: the median distance between voxel centres along z, y, x.
         has_gpu: whether TensorFlow sees a GPU.
         devices: that share each step.
+        memory: bytes that a step may take on one of them.
 
     Returns:
         Settings without None, and the decisions that were taken, in order.
@@ -61,11 +64,7 @@ def resolve(
         InputError: if the tile that is set fits no such network, the precision is not to be had here, or the batch
             cannot be shared.
     """
-    if settings.precision == "mixed_float16" and not has_gpu:
-        raise InputError(
-            "precision = 'mixed_float16' needs a GPU, and TensorFlow sees none: it has no pooling of volumes in "
-            "float16 on the CPU. Train with 'float32', or with 'mixed_bfloat16'."
-        )
+    _check_precision(settings, has_gpu=has_gpu)
     decisions: list[Decision] = []
 
     def decide(setting: str, value: Any, reason: str) -> Any:
@@ -110,7 +109,21 @@ def resolve(
             "batch_size": batch_size,
         }
     )
-    return validated(resolved.model_dump()), decisions
+    resolved = validated(resolved.model_dump())
+    if resolved.recompute is None:
+        why = must_recompute(resolved, devices, memory)
+        resolved = resolved.model_copy(update={"recompute": why is not None})
+        if why:
+            decide("recompute", "true", why)
+    return resolved, decisions
+
+
+def _check_precision(settings: Settings, *, has_gpu: bool) -> None:
+    if settings.precision == "mixed_float16" and not has_gpu:
+        raise InputError(
+            "precision = 'mixed_float16' needs a GPU, and TensorFlow sees none: it has no pooling of volumes in "
+            "float16 on the CPU. Train with 'float32', or with 'mixed_bfloat16'."
+        )
 
 
 _RATES = {

@@ -101,6 +101,8 @@ class Settings(_Settings):
         batch_size: tiles per step, those of all devices together.
         accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
             gradients add up. Batch normalisation and soft Dice are those of each part.
+        recompute: compute the inside of each level again when its gradient is due instead of holding it: a third more
+            work for less memory.
         devices: that share each step: ``"one"``, or ``"all"`` GPUs of this machine.
         hold_out: what validation is done on.
         precision: of the computation; weights are float32 always.
@@ -116,6 +118,7 @@ class Settings(_Settings):
     tile: NamedSizes | None = None
     batch_size: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)
+    recompute: bool | None = None
     devices: Devices = "one"
     hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

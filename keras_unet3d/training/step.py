@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_unet3d.network.losses import soft_dice_loss, weighted_cross_entropy
 from keras_unet3d.training.crew import Crew
+from keras_unet3d.training.forward import training_forward
 from keras_unet3d.training.settings import OptimizerSettings
 from keras_unet3d.training.tile_images import with_images
 
@@ -42,6 +43,7 @@ class TrainingStep:
         clip_norm: gradients longer than this are shortened to it.
         parts: that the batch of a device is computed in, one after the other; their gradients add up. Batch
             normalisation and soft Dice are those of each part.
+        recompute: whether to compute again what memory does not hold; see `training_forward`.
         crew: the devices that share a batch.
     """
 
@@ -53,9 +55,11 @@ class TrainingStep:
         clip_norm: float = float("inf"),
         *,
         parts: int = 1,
+        recompute: bool = False,
         crew: Crew | None = None,
     ) -> None:
         self._model = model
+        self._forward = training_forward(model, recompute=recompute)
         self._optimizer = optimizer
         self._dice, self._clip_norm = dice, clip_norm
         self._parts = parts
@@ -132,7 +136,7 @@ class TrainingStep:
             dice_share: what their soft Dice counts.
         """
         with tf.GradientTape() as tape:
-            logits = self._model(image, training=True)
+            logits = self._forward(image)
             loss = share * weighted_cross_entropy(class_index, weight, logits, _total)
             if self._dice:
                 loss += dice_share * self._dice * soft_dice_loss(class_index, weight, logits, _total)

@@ -122,6 +122,7 @@ class Training:
             settings.loss.dice,
             settings.optimizer.clip_norm,
             parts=settings.accumulate,
+            recompute=bool(settings.recompute),
             crew=crew,
         )
         return model, optimizer, step
@@ -208,10 +209,11 @@ class Training:
                 result = self._step(batch, rate)
         except tf.errors.ResourceExhaustedError as error:
             tile = named(settings.tile or (0, 0, 0))
+            again = "" if settings.recompute else "--set recompute=true, "
             raise WorkError(
                 f"The memory does not suffice for steps of {settings.batch_size} × {tile} with "
-                f"{settings.network.filters} filters. Train with a smaller --tile or --batch-size, more --accumulate, "
-                "or fewer --filters."
+                f"{settings.network.filters} filters. Train with {again}a smaller --tile or --batch-size, more "
+                "--accumulate, or fewer --filters."
             ) from error
         state.step += 1
         recent.add(state.step, result, waited)

@@ -13,7 +13,9 @@ from keras_unet3d.training.runtime import Machine
 
 @pytest.fixture(autouse=True)
 def without_tensorflow(monkeypatch):
-    monkeypatch.setattr("keras_unet3d.training.runtime.prepare_runtime", lambda _: Machine(has_gpu=False, devices=1))
+    monkeypatch.setattr(
+        "keras_unet3d.training.runtime.prepare_runtime", lambda _: Machine(has_gpu=False, devices=1, memory=10**12)
+    )
 
 
 def files(folder):

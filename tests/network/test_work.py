@@ -44,3 +44,16 @@ def test_what_a_stream_holds_does_not_grow_with_its_length_and_grows_with_the_sl
         assert held[0] == held[1]
         assert sum(size.held_streamed((100, 200, 200), 16)) > held[0]
         assert sum(size.held_streamed((204, 204, 204), 8)) < size.held_whole((204, 204, 204)) / 5
+
+
+def test_a_step_holds_what_its_convolutions_return_and_what_they_read():
+    """Depth 1, 1 filter, 1 channel, 8³ voxels: by hand."""
+    size, tile = NetworkSize(Geometry("same", 1), 1, 1, 2), (8, 8, 8)
+    fine, coarse = 8**3, 4**3
+    down, bottom, up = (1 + 1 + 2) * fine, (2 + 2 + 4) * coarse, (6 + 2 + 2) * fine
+    assert size.held_training(tile, normalized=False, recompute=False) == down + bottom + up + 2 * fine
+    twice = (2 * (1 + 2) + 1) * fine + (2 * (2 + 4) + 2) * coarse + (2 * (2 + 2) + 6) * fine
+    assert size.held_training(tile, normalized=True, recompute=False) == twice + 2 * fine
+    # what passes between levels, the two convolutions of the last, and its last ReLU with the gradient
+    between = (1 + 6) * fine + 2 * coarse
+    assert size.held_training(tile, normalized=True, recompute=True) == between + (2 + 2) * fine + 2 * 2 * fine

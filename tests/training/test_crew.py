@@ -102,8 +102,9 @@ def assert_same(found, expected):
 
 
 @pytest.mark.slow
-def test_two_devices_of_a_process_learn_what_one_does(tmp_path, alone):
-    assert_same(result(start(tmp_path, logical=2)), alone)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_two_devices_of_a_process_learn_what_one_does(tmp_path, alone, recompute):
+    assert_same(result(start(tmp_path, logical=2, recompute=recompute)), alone)
 
 
 @pytest.mark.slow

@@ -144,3 +144,18 @@ def test_a_batch_is_shared_equally_by_devices_and_parts():
     half = Settings.model_validate({"precision": "mixed_float16"})
     with pytest.raises(InputError, match="one device only"):
         resolve(half, large, spacing, has_gpu=True, devices=2)
+
+
+def test_levels_are_computed_twice_only_where_memory_forces_it():
+    large, spacing = [(120, 140, 140)], (1, 1, 1)
+    settings, decisions = resolve(Settings(), large, spacing, has_gpu=True, memory=8e9)
+    assert settings.recompute is False
+    assert "recompute" not in {each.setting for each in decisions}
+    padded = Settings.model_validate({"network": {"padding": "same"}, "tile": (128, 128, 128)})
+    settings, decisions = resolve(padded, large, spacing, has_gpu=True, memory=16e9)
+    assert settings.recompute is True
+    assert "about 22.0 GB, and 16.0 GB can be had. Computing levels twice takes 12.6 GB" in str(decisions)
+    assert "--accumulate" not in str(decisions)
+    assert "--accumulate" in str(resolve(padded, large, spacing, has_gpu=True, memory=8e9)[1])
+    never = Settings.model_validate({"recompute": False})
+    assert resolve(never, large, spacing, has_gpu=True, memory=1)[0].recompute is False
