@@ -33,15 +33,16 @@ def main() -> None:
 
 
 def step(arguments: argparse.Namespace) -> None:
-    print("| | precision | s | of the convolution rate | faster than PyTorch | peak GB | waiting |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| | precision | s | of the convolution rate | faster than PyTorch | peak GB | in convolutions | waiting |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for precision in ("float32", "bfloat16"):
         rate = convolution_rate(precision)
-        print(f"| one convolution, 64 to 64 channels | {precision} | | {rate / 1e9:.0f} GFLOP/s | | | |")
+        print(f"| one convolution, 64 to 64 channels | {precision} | | {rate / 1e9:.0f} GFLOP/s | | | | |")
         rows = [
             ("PyTorch, channels_last_3d", arguments.peers_python, "torch_step.py", []),
             ("ours", sys.executable, "our_step.py", []),
             ("ours, without normalisation", sys.executable, "our_step.py", ["--normalization", "none"]),
+            ("ours, levels computed twice", sys.executable, "our_step.py", ["--recompute"]),
             ("ours, with the pipeline", sys.executable, "our_step.py", ["--data"]),
             ("ours, augmented in the step", sys.executable, "our_step.py", ["--data", "--augment-on", "device"]),
         ]
@@ -50,9 +51,10 @@ def step(arguments: argparse.Namespace) -> None:
             found = run(python, script, ["--precision", precision, "--steps", str(arguments.steps), *options])
             peer = peer or found["seconds"]
             waiting = f"{found['waiting']:.1%}" if "waiting" in found else ""
+            convolutions = f"{found['convolutions']:.0%}" if "convolutions" in found else ""
             print(
                 f"| {name} | {precision} | {found['seconds']:.2f} | {found['flop_per_second'] / rate:.0%} | "
-                f"{peer / found['seconds']:.2f} | {found['peak_rss_bytes'] / GB:.2f} | {waiting} |",
+                f"{peer / found['seconds']:.2f} | {found['peak_rss_bytes'] / GB:.2f} | {convolutions} | {waiting} |",
                 flush=True,
             )
 

@@ -8,12 +8,18 @@ pipeline, augmented, and says how long the steps waited for them; `--augment-on 
 
 import itertools
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from measurement import CHANNELS, CLASSES, FILTERS, TILE, report, step_parser, step_report, tile_of
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from keras_unet3d.training.model import build_network
 from keras_unet3d.training.normalization import for_training
@@ -54,10 +60,29 @@ def main() -> None:
             waits.append(time.perf_counter() - start)
             float(step(batch, 1e-3).loss)
             seconds.append(time.perf_counter() - start)
-    measured = step_report(arguments, float(np.median(seconds[1:])))
+        measured = step_report(arguments, float(np.median(seconds[1:])))
+        measured["convolutions"] = round(share_of_convolutions(step, next(tiles)), 3)
     if arguments.data:
         measured["waiting"] = round(sum(waits[1:]) / sum(seconds[1:]), 4)
     report("ours", {"tensorflow": tf.__version__, "keras": keras.__version__}, {}, measured)
+
+
+def share_of_convolutions(step: TrainingStep, batch: Sequence[Any]) -> float:
+    """Of the time in operations, which follow one another, by TensorFlow's profiler."""
+    with TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            float(step(batch, 1e-3).loss)
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(file.read_bytes())
+    spent: Counter[str] = Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                # An operation is called "name in the graph:type", what calls it and its threads otherwise.
+                name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
+                if kind.isidentifier() and name and not name.endswith(":"):
+                    spent[kind] += event.duration_ps
+    return sum(spent[kind] for kind in spent if "Conv3D" in kind) / spent.total()
 
 
 def settings_of(precision: str, normalization: str) -> Settings:

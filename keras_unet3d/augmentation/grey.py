@@ -64,7 +64,8 @@ def normal_noise(shape: tuple[int, ...], seed: Any) -> Any:
     """Normally distributed numbers, float32, that `shape` and `seed` decide on every backend and every device.
 
     Each is its index and the seed, hashed: a few operations within a loop that XLA makes anyway, in a tenth of the time
-    that a generator takes. Two words of the seed, so that two tiles never have a part of their noise in common.
+    that a generator takes. Two words of the seed, so that two tiles practically never have a part of their noise in
+    common.
 
     Args:
         shape: fewer than 2³¹ numbers.

@@ -6,6 +6,7 @@ import time
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -169,13 +170,26 @@ def fit(
             )
         resolved_file = run.folder / "settings.toml"
         if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
-            plan = replace(plan, settings=read_settings(resolved_file))
+            plan = _continued(plan, read_settings(resolved_file), settings)
         plan = _agreed(plan, crew)
         plan.settings.write(resolved_file)
         listener.planned(plan)
         return _train_and_export(
             plan, run, Path(models) / name, Circumstances(run.folder, listener, start, crew, profile)
         )
+
+
+def _continued(plan: FitPlan, decided: Settings, given: Settings) -> FitPlan:
+    """The plan with what was decided when the run began; but for what may change, where it is given now."""
+    from keras_unet3d.training.runs import CHANGEABLE
+
+    settings = decided.model_copy(update={name: getattr(given, name) for name in CHANGEABLE & given.model_fields_set})
+    if settings.recompute is None:
+        settings = settings.model_copy(update={"recompute": plan.settings.recompute})
+    still = [
+        each for each in plan.decisions if attrgetter(each.setting)(settings) == attrgetter(each.setting)(plan.settings)
+    ]
+    return replace(plan, settings=settings, decisions=tuple(still))
 
 
 def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:

@@ -1,5 +1,6 @@
 """Where images of tiles are made, decided from measured times."""
 
+from keras_unet3d.augmentation.engines import choose_engine
 from keras_unet3d.training.crew import Crew
 from keras_unet3d.training.settings import Settings
 
@@ -12,9 +13,9 @@ WAITING_SHARE = 0.1
 class AugmentationPlace:
     """Says where images are made from the next step on, and what to do where steps wait for them.
 
-    With ``augment_on = "auto"`` and a GPU, CPU threads make them at first. Where steps wait, the device makes them, as
-    part of the step, and after as many steps again training stays with what was faster. All workers decide by the sum
-    of their times, so they decide the same.
+    With ``augment_on = "auto"`` and a GPU, CPU threads make them at first. Where steps wait, the device makes them, at
+    the beginning of each step, and after as many steps again training stays with what was faster. Several processes
+    that share steps never move by themselves: what fails in one would leave the others waiting.
 
     Args:
         settings: resolved.
@@ -25,12 +26,10 @@ class AugmentationPlace:
     """
 
     def __init__(self, settings: Settings, crew: Crew) -> None:
-        self._crew = crew
-        self._elastic = settings.engine == "elasticdeform"
+        self._elastic = choose_engine(settings.engine).name == "elasticdeform"
         self.on_device = settings.augment_on == "device"
-        (has_gpu,) = crew.agreed([crew.has_gpu])
-        self._gpu_could = bool(has_gpu) and not self._elastic and not self.on_device
-        self._may_move = self._gpu_could and settings.augment_on == "auto"
+        self._gpu_could = crew.has_gpu and not self._elastic and not self.on_device
+        self._may_move = self._gpu_could and settings.augment_on == "auto" and crew.workers == 1
         self._rate_before: float | None = None
         self._advised = False
         self._measured: list[tuple[float, float]] = []
@@ -40,13 +39,10 @@ class AugmentationPlace:
 
         Args:
             waited: seconds that it waited for its tiles.
-            took: seconds in all.
+            took: seconds in all, from one call to the next.
 
         Returns:
             A sentence, where there is something to say.
-
-        Raises:
-            WorkError: if another worker is gone.
         """
         if self._advised and not self._may_move:
             return None
@@ -54,8 +50,8 @@ class AugmentationPlace:
         if len(self._measured) <= STEPS:
             return None
         counted, self._measured = self._measured[1:], []  # the first traces, compiles and finds no tiles made ahead
-        all_waited, all_took = self._crew.summed([sum(each) for each in zip(*counted, strict=True)])
-        waiting, rate = all_waited / all_took, STEPS * self._crew.workers / all_took
+        all_waited, all_took = (sum(each) for each in zip(*counted, strict=True))
+        waiting, rate = all_waited / all_took, STEPS / all_took
         if self._rate_before is not None:
             return self._stay_with_the_faster(self._rate_before, rate)
         if waiting <= WAITING_SHARE:
@@ -63,8 +59,8 @@ class AugmentationPlace:
         if self._may_move:
             self.on_device, self._rate_before = True, rate
             return (
-                f"{waiting:.0%} of the time goes by waiting for training tiles: from now on their images are made "
-                f"within the step, on its device. In {STEPS} steps it shows whether that is faster."
+                f"{waiting:.0%} of the time goes by waiting for training tiles: from now on the GPU makes their "
+                f"images. In {STEPS} steps it shows whether that is faster."
             )
         self._advised = True
         return f"{waiting:.0%} of the time goes by waiting for training tiles. To change that: {self._advice()}."
@@ -72,8 +68,19 @@ class AugmentationPlace:
     def _stay_with_the_faster(self, before: float, rate: float) -> str:
         self._may_move, self._gpu_could, self._rate_before = False, False, None
         self.on_device = rate > before
-        where = "That is where they are made from now on" if self.on_device else "CPU threads make them again"
-        return f"{rate:.3g} steps a second with images made within the step, {before:.3g} without. {where}."
+        where = "It goes on with them" if self.on_device else "CPU threads make them again"
+        return f"{rate:.3g} steps a second where the GPU makes images, {before:.3g} where it does not. {where}."
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the device makes images to see whether that is faster."""
+        return self._rate_before is not None
+
+    def give_up(self, why: str) -> str:
+        """CPU threads make images again, as the device cannot; returns what to say."""
+        self.on_device, self._may_move, self._gpu_could, self._rate_before = False, False, False, None
+        self._measured = []
+        return f"The GPU cannot make the images of tiles ({why}). CPU threads make them again."
 
     def _advice(self) -> str:
         ways = ["more CPU cores", "or fewer tiles of a larger network (--filters)"]

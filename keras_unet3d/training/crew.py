@@ -60,7 +60,8 @@ class Crew:
         here = self.devices_here
         if here == 1:
             return finish(batch)
-        parts = [tf.split(values, here) for values in tf.nest.flatten(batch)]
+        with tf.device("CPU:0"):  # else all of it passes through the first GPU
+            parts = [tf.split(values, here) for values in tf.nest.flatten(batch)]
         devices = self.strategy.extended.worker_devices
 
         def part(context: Any) -> tuple[Any, ...]:

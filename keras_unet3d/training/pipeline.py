@@ -239,7 +239,11 @@ def _compiled_source(draw: _Draw, *, on_device: bool) -> Source:
 
     def source(step: tf.Tensor, index: tf.Tensor, attempt: tf.Tensor) -> tuple[Any, tf.Tensor]:
         made_of = tf.nest.pack_sequence_as(specs, _from_numpy(inputs, flat, step, index, attempt))
-        return (made_of, compiled(made_of)) if on_device else compiled(made_of)
+        if not on_device:
+            image, class_index = compiled(made_of)
+            return image, class_index
+        block = made_of.resampling.label_block
+        return made_of._replace(resampling=made_of.resampling._replace(label_block=block[:0])), compiled(made_of)
 
     return source
 

@@ -12,7 +12,7 @@ from keras_unet3d.network.sizes import Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
-from keras_unet3d.training.step_memory import must_recompute
+from keras_unet3d.training.step_memory import must_recompute, step_memory
 from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
@@ -82,10 +82,19 @@ def resolve(
     if padding is None:
         padding = decide("network.padding", *_padding(settings, typical, size))
     geometry = Geometry(padding, network.depth)
+    size_of_network = NetworkSize(geometry, filters, 1, 2)  # which image and how many classes hardly matters
+    parts = devices * settings.accumulate
     tile = settings.tile
     if tile is None:
         limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
-        choice = choose_tile(volumes, spacing, NetworkSize(geometry, filters, 1, 2), limit)
+        tiles = -(-(settings.batch_size or _batch_size(padding, parts)[0]) // parts)
+        choice = choose_tile(
+            volumes,
+            spacing,
+            size_of_network,
+            limit,
+            fits=lambda tile: step_memory(settings, size_of_network, tile, tiles, recompute=True) <= memory,
+        )
         tile = choice.tile
         decide("tile", named(tile), f"volumes of about {size}, {_why_tile(choice, geometry, limit, has_gpu=has_gpu)}")
     normalization = network.normalization
@@ -93,7 +102,7 @@ def resolve(
         normalization = decide("network.normalization", *_normalization(tile, typical, padding, size))
     batch_size = settings.batch_size
     if batch_size is None:
-        batch_size = decide("batch_size", *_batch_size(padding, devices * settings.accumulate))
+        batch_size = decide("batch_size", *_batch_size(padding, parts))
     check_shares(settings, batch_size, devices)
     rate = optimizer.learning_rate
     if rate is None:
@@ -111,7 +120,7 @@ def resolve(
     )
     resolved = validated(resolved.model_dump())
     if resolved.recompute is None:
-        why = must_recompute(resolved, devices, memory)
+        why = must_recompute(resolved, size_of_network, devices, memory)
         resolved = resolved.model_copy(update={"recompute": why is not None})
         if why:
             decide("recompute", "true", why)

@@ -14,6 +14,9 @@ from keras_unet3d.volumes.file_lock import locked
 from keras_unet3d.volumes.suffixes import split_dataset
 from keras_unet3d.volumes.whole_file import written_whole
 
+CHANGEABLE = {"recompute", "augment_on"}
+"""Settings that a run can be continued with other values of: they decide where and how often something is computed, and
+change what is learned by rounding only."""
 _RUN_FILE, _LOCK_FILE = "run.json", ".lock"
 
 
@@ -51,10 +54,12 @@ class Run:
 
 
 def call_fingerprint(settings: Settings, files: Sequence[Path], *meaning: object) -> str:
-    """What makes two calls the same: settings as given, files with their size and date, and what was said of labels."""
-    text = json.dumps(
-        [settings.model_dump(mode="json"), [_noted(file) for file in files], [str(each) for each in meaning]]
-    )
+    """What makes two calls the same: settings as given, files with their size and date, and what was said of labels.
+
+    `CHANGEABLE` settings are left out.
+    """
+    given = settings.model_dump(mode="json", exclude=CHANGEABLE)
+    text = json.dumps([given, [_noted(file) for file in files], [str(each) for each in meaning]])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

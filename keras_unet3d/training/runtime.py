@@ -1,5 +1,7 @@
 """How TensorFlow is set up for training."""
 
+from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
 from keras_unet3d.inference.budget import SHARE, free_memory
@@ -12,12 +14,13 @@ class Machine(NamedTuple):
     Attributes:
         has_gpu: whether TensorFlow sees a GPU here.
         devices: that share each step, those of other machines too.
-        memory: bytes that a step may take on one of them: what a GPU has, or most of what is free here.
+        memory: bytes that a step may take on one of them: what TensorFlow takes of a GPU, or most of what is free here;
+            infinite where TensorFlow does not say. Machines that share a step are taken to be alike.
     """
 
     has_gpu: bool
     devices: int
-    memory: int
+    memory: float
 
 
 def prepare_runtime(devices: Devices = "one") -> Machine:
@@ -25,7 +28,7 @@ def prepare_runtime(devices: Devices = "one") -> Machine:
 
     With one thread between operations (each still uses all cores) runs are identical to the last bit, at the same
     speed; with more they are not, even where TensorFlow is asked for determinism. Devices that wait for one another
-    need more.
+    need more. (Two runs are alike only if memory sufficed, or did not, for both: see the setting ``recompute``.)
 
     Args:
         devices: that are wanted; none is joined yet.
@@ -38,18 +41,22 @@ def prepare_runtime(devices: Devices = "one") -> Machine:
     from keras_unet3d.training.crew import count_devices
 
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    memory = _gpu_memory() if has_gpu else int(SHARE * free_memory())
+    memory = _gpu_memory(devices) if has_gpu else SHARE * free_memory()
     machine = Machine(has_gpu, count_devices(devices), memory)
     if not has_gpu and machine.devices == 1 and tf.config.threading.get_inter_op_parallelism_threads() != 1:
-        try:
+        # Where TensorFlow runs already, as in a notebook, training works, and its last bits may vary.
+        with suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:  # TensorFlow runs already, as in a notebook: training works, its last bits may vary
-            return machine
     return machine
 
 
-def _gpu_memory() -> int:
-    """Bytes that TensorFlow takes of the smallest GPU."""
+def _gpu_memory(devices: Devices) -> float:
+    """Bytes that TensorFlow takes of a GPU: of the first, or of the smallest."""
+    import tensorflow as tf
     from tensorflow.python.client import device_lib
 
-    return int(min(each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"))
+    try:
+        found = [each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"]
+    except (tf.errors.OpError, RuntimeError):  # some GPUs are hidden, or cannot be used; nothing depends on this
+        return inf
+    return min(found[:1] if devices == "one" else found, default=inf)

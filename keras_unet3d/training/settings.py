@@ -101,8 +101,8 @@ class Settings(_Settings):
         batch_size: tiles per step, those of all devices together.
         accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
             gradients add up. Batch normalisation and soft Dice are those of each part.
-        recompute: compute the inside of each level again when its gradient is due instead of holding it: a third more
-            work for less memory.
+        recompute: compute the inside of each level again when its gradient is due instead of holding it: up to a third
+            more work for less memory. None is where memory forces it.
         devices: that share each step: ``"one"``, or ``"all"`` GPUs of this machine.
         hold_out: what validation is done on.
         precision: of the computation; weights are float32 always.

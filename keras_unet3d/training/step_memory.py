@@ -1,40 +1,46 @@
 """What a training step takes of a device's memory."""
 
+from typing import Any
+
 from keras_unet3d.inference.budget import shown
-from keras_unet3d.network.work import BYTES, NetworkSize
+from keras_unet3d.network.work import BYTES, Lengths, NetworkSize
 from keras_unet3d.training.settings import Settings
 
 ALLOCATED = 1.4
-"""Memory taken beside what is held, by the gaps between tensors: 1.2 to 1.5 times in steps on a CPU."""
+"""So many times the memory of what is held is taken, with gaps between tensors and what operations need for themselves:
+1.2 to 1.5 in steps on a CPU; on a GPU it was not measured."""
 
 
-def step_memory(settings: Settings, devices: int, *, recompute: bool) -> float:
+def step_memory(settings: Settings, size: NetworkSize, tile: Lengths, tiles: int, *, recompute: bool) -> Any:
     """Bytes that a step takes on each of its devices, about.
 
     Args:
-        settings: resolved.
-        devices: that share the batch.
+        settings: precision, optimizer, normalisation and parts of a batch are looked at.
+        size: of the network.
+        tile: input voxels along z, y, x, or arrays of them.
+        tiles: that a device computes at once.
         recompute: see `keras_unet3d.training.forward.training_forward`.
     """
-    network, tile = settings.network, settings.tile or (0, 0, 0)
-    size = NetworkSize(network.geometry, network.filters or 0, 1, 2)  # which image and how many classes hardly matters
-    tiles = (settings.batch_size or 1) // (devices * settings.accumulate)
     number = BYTES["float32" if settings.precision == "float32" else "bfloat16"]
-    tensors = size.held_training(tile, normalized=network.normalization != "none", recompute=recompute)
+    normalized = settings.network.normalization != "none"
+    tensors = size.held_training(tile, normalized=normalized, recompute=recompute)
     learned = {"adam": 2, "sgd": 1}[settings.optimizer.name]
-    weights = (1 + 1 + learned) * size.weights  # with their gradients
-    return ALLOCATED * float(number * tiles * tensors + BYTES["float32"] * weights)
+    added_up = settings.accumulate > 1
+    weights = (1 + 1 + added_up + learned) * size.weights  # with their gradients, of the last part and of all
+    return ALLOCATED * (number * tiles * tensors + BYTES["float32"] * weights)
 
 
-def must_recompute(settings: Settings, devices: int, memory: float) -> str | None:
+def must_recompute(settings: Settings, size: NetworkSize, devices: int, memory: float) -> str | None:
     """Why levels have to be computed again; None where memory suffices without.
 
     Args:
         settings: resolved.
+        size: of the network.
         devices: that share the batch.
         memory: bytes that a step may take on one of them.
     """
-    once, again = (step_memory(settings, devices, recompute=recompute) for recompute in (False, True))
+    tile, tiles = settings.tile or (0, 0, 0), (settings.batch_size or 1) // (devices * settings.accumulate)
+    once, again = (float(step_memory(settings, size, tile, tiles, recompute=each)) for each in (False, True))
     if once <= memory:
         return None
     why = (

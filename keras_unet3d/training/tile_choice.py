@@ -1,6 +1,6 @@
 """The training tile: where the labels are, for the least work."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.network.work import Lengths, NetworkSize
 from keras_unet3d.training.sampling import Labelled, Sampler, starts
 from keras_unet3d.volumes.box import Triple
 
@@ -31,6 +31,10 @@ TABLE_VOXELS = 1 << 23
 """Above so many voxels labels are counted in cells of 4×4×4."""
 
 
+Fits = Callable[[Lengths], Any]
+"""Whether tiles of some lengths along z, y, x fit; of arrays of lengths an array."""
+
+
 @dataclass(frozen=True)
 class TileChoice:
     """A tile, and why.
@@ -48,7 +52,18 @@ class TileChoice:
     gain: float
 
 
-def choose_tile(volumes: Sequence[Labelled], spacing: Sequence[float], size: NetworkSize, limit: int) -> TileChoice:
+def _anything_fits(_tile: Lengths) -> Any:
+    return True
+
+
+def choose_tile(
+    volumes: Sequence[Labelled],
+    spacing: Sequence[float],
+    size: NetworkSize,
+    limit: int,
+    *,
+    fits: Fits = _anything_fits,
+) -> TileChoice:
     """The tile with the most labelled voxels for its work, among those that are about as much work as the usual one.
 
     Args:
@@ -56,14 +71,16 @@ def choose_tile(volumes: Sequence[Labelled], spacing: Sequence[float], size: Net
         spacing: distance between voxel centres along z, y, x.
         size: of the network.
         limit: voxels of a zero-padded tile. Unpadded, the paper's tile is the limit.
+        fits: whether a step with a tile fits the memory.
     """
     typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
-    usual = usual_tile(typical, spacing, size.geometry, limit)
+    usual = usual_tile(typical, spacing, size.geometry, limit, fits=fits)
     whole = size.geometry.padding == "same" and all(edge >= length for edge, length in zip(usual, typical, strict=True))
     tiles = np.array([usual]) if whole else _candidates(typical, usual, size)
-    work = np.asarray(size.flop((tiles[:, 0], tiles[:, 1], tiles[:, 2])), np.float64)
+    edges = (tiles[:, 0], tiles[:, 1], tiles[:, 2])
+    work = np.asarray(size.flop(edges), np.float64)
     usual_work = float(size.flop(usual))
-    alike = (work <= usual_work) & (work >= LEAST_WORK * usual_work)
+    alike = (work <= usual_work) & (work >= LEAST_WORK * usual_work) & fits(edges)
     tiles, work = np.vstack([tiles[alike], usual]), np.append(work[alike], usual_work)
     labelled = labelled_voxels(volumes, tiles - size.geometry.margin)
     rate = labelled / work
@@ -75,7 +92,14 @@ def choose_tile(volumes: Sequence[Labelled], spacing: Sequence[float], size: Net
     return TileChoice((z, y, x), usual, float(labelled[best]), gain)
 
 
-def usual_tile(typical: Sequence[int], spacing: Sequence[float], geometry: Geometry, limit: int) -> Triple:
+def usual_tile(
+    typical: Sequence[int],
+    spacing: Sequence[float],
+    geometry: Geometry,
+    limit: int,
+    *,
+    fits: Fits = _anything_fits,
+) -> Triple:
     """The whole volume where it has at most `limit` voxels; else a block of about equal physical edges.
 
     Args:
@@ -83,18 +107,18 @@ def usual_tile(typical: Sequence[int], spacing: Sequence[float], geometry: Geome
         spacing: distance between voxel centres along z, y, x.
         geometry: of the network.
         limit: voxels of a zero-padded tile. Unpadded, the paper's tile is the limit.
+        fits: whether a step with a tile fits the memory.
 
     Returns:
         Input voxels along z, y, x, that the network takes.
     """
     if geometry.padding == "valid":
         longest = [geometry.input_length(int(length)) for length in typical]
-        z, y, x = (
-            min(geometry.nearest_valid(paper), length) for paper, length in zip(PAPER_TILE, longest, strict=True)
-        )
-        return z, y, x
-    tile = [geometry.nearest_valid(int(length)) for length in typical]
-    while prod(tile) > limit:
+        tile = [min(geometry.nearest_valid(paper), length) for paper, length in zip(PAPER_TILE, longest, strict=True)]
+        limit = prod(tile)
+    else:
+        tile = [geometry.nearest_valid(int(length)) for length in typical]
+    while prod(tile) > limit or not fits((tile[0], tile[1], tile[2])):
         edges = [
             edge * distance if edge > geometry.minimum else 0.0 for edge, distance in zip(tile, spacing, strict=True)
         ]

@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from keras_unet3d.augmentation.compiled import ResamplingInputs, resample_image, resampling_inputs_spec
 from keras_unet3d.augmentation.grey import GreyInputs, apply_grey, grey_inputs_spec
+from keras_unet3d.errors import WorkError
 from keras_unet3d.volumes.box import Triple
+
+
+class ImagesError(WorkError):
+    """The device cannot make the images of tiles: XLA does not work there, or memory does not suffice."""
 
 
 class TileInputs(NamedTuple):
@@ -43,12 +48,21 @@ def with_images(batch: Sequence[Any]) -> tuple[Any, Any, Any]:
 
     Returns:
         Images float32 ``(batch, z, y, x, channel)``, class index and weight.
+
+    Raises:
+        ImagesError: if the device cannot make them.
     """
     images, class_index, weight = batch
     if isinstance(images, TileInputs):
         block, splines = images.resampling.image_block, images.resampling[6:9]
         z, y, x = (spline.shape[1] for spline in splines)
-        images = _image_maker(block.shape[0], (z, y, x), block.shape[-1])(images)
+        try:
+            images = _image_maker(block.shape[0], (z, y, x), block.shape[-1])(images)
+        except tf.errors.OpError as error:
+            cause = error.message.splitlines()[0]
+            raise ImagesError(
+                f"The device cannot make the images of tiles: {cause}. Train with --augment-on cpu."
+            ) from error
     return images, class_index, weight
 
 

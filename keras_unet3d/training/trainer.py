@@ -27,6 +27,7 @@ from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.schedule import learning_rate
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.training.step import TrainingStep, build_optimizer
+from keras_unet3d.training.tile_images import ImagesError
 from keras_unet3d.training.validation import Validation, Validator, slice_pictures
 from keras_unet3d.volumes.axes import named
 
@@ -148,7 +149,7 @@ class Training:
         budget = Budget(settings.minutes, settings.steps, state.seconds, self._start)
         budget.keep_back(state.longest_validation)
         recent = RecentSteps()
-        saved = time.monotonic()
+        saved = lap = time.monotonic()
         crew, schedule = self._crew, settings.optimizer.schedule
         place = AugmentationPlace(settings, crew)
         batches = TrainingBatches(
@@ -167,10 +168,11 @@ class Training:
                 if progress >= 1 or interrupts:
                     break
                 rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
-                begun = time.monotonic()
-                waited = self._learn(batches, rate, recent, state)
+                waited = self._learn(batches, place, rate, recent, state)
                 self._report(recent, budget, state, rate)
-                if said := place.after_step(waited, time.monotonic() - begun):
+                said = place.after_step(waited, time.monotonic() - lap)
+                lap = time.monotonic()
+                if said:
                     self._listener.say(said)
                 if place.on_device != batches.on_device:
                     batches.move(state.step, on_device=place.on_device)
@@ -181,7 +183,7 @@ class Training:
                     if due:
                         self._validate(state, budget)
                     self._save(state, budget)
-                    saved = time.monotonic()
+                    saved = lap = time.monotonic()
             self._look(recent)
             if progress < 1:
                 if not state.step:
@@ -198,7 +200,14 @@ class Training:
             crew.share([*self._model.variables, *self._optimizer.variables])
         return state
 
-    def _learn(self, batches: TrainingBatches, rate: float, recent: RecentSteps, state: RunState) -> float:
+    def _learn(
+        self,
+        batches: TrainingBatches,
+        place: AugmentationPlace,
+        rate: float,
+        recent: RecentSteps,
+        state: RunState,
+    ) -> float:
         """Take one step; returns the seconds that it waited for its tiles."""
         settings = self._settings
         start = time.monotonic()
@@ -207,9 +216,16 @@ class Training:
         try:
             with self._profile.step(state.step):
                 result = self._step(batch, rate)
-        except tf.errors.ResourceExhaustedError as error:
+        except (tf.errors.ResourceExhaustedError, ImagesError) as error:
+            if place.on_trial:
+                self._listener.say(place.give_up(str(error).splitlines()[0]))
+                batches.move(state.step, on_device=False)
+                return self._learn(batches, place, rate, recent, state)
+            if isinstance(error, ImagesError):
+                raise
             tile = named(settings.tile or (0, 0, 0))
             again = "" if settings.recompute else "--set recompute=true, "
+            again += "--augment-on cpu, " if batches.on_device else ""
             raise WorkError(
                 f"The memory does not suffice for steps of {settings.batch_size} × {tile} with "
                 f"{settings.network.filters} filters. Train with {again}a smaller --tile or --batch-size, more "

@@ -43,7 +43,7 @@ def test_a_gpu_that_waits_makes_the_images_and_keeps_to_it_where_that_is_faster(
     assert place.on_device
     said = watched(place, 0.0, 0.25)
     assert place.on_device
-    assert said.startswith("4 steps a second with images made within the step, 2 without.")
+    assert said == "4 steps a second where the GPU makes images, 2 where it does not. It goes on with them."
     for _ in range(3):
         assert watched(place, 0.0, 0.25) is None
 
@@ -52,7 +52,7 @@ def test_a_gpu_that_is_slower_with_it_goes_back_for_good(resolved):
     place = place_of(resolved, has_gpu=True)
     watched(place, 0.25, 0.5)
     assert watched(place, 0.0, 0.625) == (
-        "1.6 steps a second with images made within the step, 2 without. CPU threads make them again."
+        "1.6 steps a second where the GPU makes images, 2 where it does not. CPU threads make them again."
     )
     assert not place.on_device
     assert "--augment-on" not in watched(place, 0.25, 0.5)  # it was tried
@@ -73,3 +73,19 @@ def test_what_was_chosen_stays(resolved):
     assert place.on_device
     assert "--augment-on" not in watched(place, 0.5, 1.0)
     assert place.on_device
+
+
+def test_several_processes_are_told_and_do_not_move(resolved):
+    place = AugmentationPlace(resolved(), Crew(has_gpu=True, workers=2))
+    assert "--augment-on device" in watched(place, 0.5, 1.0)
+    assert not place.on_device
+
+
+def test_a_gpu_that_cannot_make_images_is_given_up(resolved):
+    place = place_of(resolved, has_gpu=True)
+    watched(place, 0.25, 0.5)
+    assert place.on_trial
+    assert "(no libdevice). CPU threads make them again." in place.give_up("no libdevice")
+    assert not place.on_device
+    assert not place.on_trial
+    assert "--augment-on" not in watched(place, 0.25, 0.5)

@@ -1,5 +1,6 @@
 """Less memory, the same gradients."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,7 +57,7 @@ def test_the_2d_network_too():
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-3)
 
 
-def operations(model, recompute):
+def operations(model, recompute, size=16):
     """The convolutions that a step needs, by what is left of its graph."""
     forward = training_forward(model, recompute=recompute)
 
@@ -66,7 +67,7 @@ def operations(model, recompute):
             loss = tf.reduce_sum(forward(image) ** 2)
         return tape.gradient(loss, model.trainable_variables)
 
-    graph = run.get_concrete_function(tf.TensorSpec((1, 16, 16, 16, 2))).graph
+    graph = run.get_concrete_function(tf.TensorSpec((1, size, size, size, 2))).graph
     needed, seen = [each.op for each in graph.outputs], set()
     while needed:
         operation = needed.pop()
@@ -74,6 +75,28 @@ def operations(model, recompute):
             seen.add(operation.name)
             needed += [*operation.control_inputs, *(each.op for each in operation.inputs)]
     return [graph.get_operation_by_name(name).type for name in seen]
+
+
+def test_gradients_of_skips_make_nothing_of_the_size_of_their_level():
+    model = for_training(build_unet3d((None, None, None, 2), 3, filters=4, depth=2))
+    for recompute in (False, True):
+        types = operations(model, recompute, 52)
+        assert types.count("TensorStridedSliceUpdate") == 2  # one for each skip
+        assert not {"StridedSliceGrad", "Pad", "PadV2"} & set(types)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_gradients_in_bfloat16_are_those_of_the_model(recompute):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = for_training(build_unet3d((None, None, None, 2), 3, filters=4, depth=1, seed=4))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    image = np.random.default_rng(1).normal(size=(1, 20, 20, 20, 2)).astype(np.float32)
+    _, gradients = gradients_of(model, lambda image: model(image, training=True), image)
+    _, ours = gradients_of(model, training_forward(model, recompute=recompute), image)
+    for a, b in zip(gradients, ours, strict=True):
+        assert np.linalg.norm(a - b) <= 0.02 * max(np.linalg.norm(a), 1.0)
 
 
 def test_convolutions_are_computed_twice_but_for_the_last_level():

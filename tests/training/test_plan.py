@@ -159,3 +159,15 @@ def test_levels_are_computed_twice_only_where_memory_forces_it():
     assert "--accumulate" in str(resolve(padded, large, spacing, has_gpu=True, memory=8e9)[1])
     never = Settings.model_validate({"recompute": False})
     assert resolve(never, large, spacing, has_gpu=True, memory=1)[0].recompute is False
+
+
+def test_a_tile_is_no_larger_than_memory_holds():
+    """Of a GPU of 6 and of 3 GB; the unpadded tile goes down to the smallest of all."""
+    large, spacing = [(300, 300, 300)], (1, 1, 1)
+    padded = Settings.model_validate({"network": {"padding": "same"}})
+    tiles = [resolve(padded, large, spacing, has_gpu=True, memory=memory)[0].tile for memory in (1e12, 6e9, 3e9)]
+    assert tiles[0] == (96, 96, 104)
+    assert prod(tiles[0]) > prod(tiles[1]) > prod(tiles[2])
+    unpadded = [resolve(Settings(), large, spacing, has_gpu=True, memory=memory)[0].tile for memory in (2.5e9, 1e6)]
+    assert prod((92, 92, 92)) < prod(unpadded[0]) < prod((116, 132, 132))
+    assert unpadded[1] == (92, 92, 92)

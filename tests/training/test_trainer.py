@@ -24,6 +24,7 @@ from keras_unet3d.training.model import build_network
 from keras_unet3d.training.moments import MomentCollector
 from keras_unet3d.training.pipeline import TrainingBatches, moment_images
 from keras_unet3d.training.step import build_optimizer
+from keras_unet3d.training.tile_images import TileInputs
 from keras_unet3d.training.trainer import Circumstances, Training
 from keras_unet3d.training.validation import Validation, validate
 
@@ -266,7 +267,9 @@ def test_a_step_that_memory_does_not_hold_is_a_sentence(training, resolved):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     run._step = exhausted
-    with pytest.raises(WorkError, match=r"steps of 1 × x=8 y=8 z=8 with 2 filters\. Train with a smaller --tile"):
+    with pytest.raises(
+        WorkError, match=r"steps of 1 × x=8 y=8 z=8 with 2 filters\. Train with --set recompute=true, a smaller"
+    ):
         run.run()
 
 
@@ -290,6 +293,25 @@ def test_images_move_into_the_step_where_a_gpu_waits_for_them_and_nothing_else_c
         assert made_on == expected
     np.testing.assert_allclose(notes[True].losses, notes[False].losses, rtol=1e-4)
     waits, stays = notes[True].sayings
-    assert "of the time goes by waiting for training tiles: from now on their images are made within the step" in waits
-    assert stays.endswith("That is where they are made from now on.")
+    assert "of the time goes by waiting for training tiles: from now on the GPU makes their images" in waits
+    assert stays.endswith("It goes on with them.")
     assert len(notes[False].sayings) == 1
+
+
+def test_a_gpu_that_fails_while_it_is_tried_stops_nothing(training, resolved, monkeypatch):
+    monkeypatch.setattr(augmentation_place, "STEPS", 1)
+    monkeypatch.setattr(augmentation_place, "WAITING_SHARE", -1.0)  # it moves after two steps, whatever was waited
+    listener = Notes()
+    run = training(resolved({"steps": 6}), listener=listener, held_out=False, has_gpu=True)
+    usual, on_device = run._step, []
+
+    def fails_with_inputs(batch, rate):
+        on_device.append(isinstance(batch[0], TileInputs))
+        if on_device[-1]:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand more")
+        return usual(batch, rate)
+
+    run._step = fails_with_inputs
+    assert run.run().state.step == 6
+    assert on_device == [False, False, True, False, False, False, False]
+    assert "The GPU cannot make the images of tiles (OOM when allocating tensor). CPU threads" in listener.sayings[1]
