@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d.api import FitPlan, FitResult
+    from keras_unet3d.training.presets import Preset
     from keras_unet3d.training.settings import Settings
 
 FLAGS = {
@@ -74,6 +75,9 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
     default="runs",
     show_default=True,
     help="Folder for checkpoints and TensorBoard's logs.",
+)
+@click.option(
+    "--preset", type=click.Choice(["paper"]), help="Settings that belong together; paper: those of Çiçek et al. 2016."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Settings from a TOML file, as --dry-run prints them.")
 @click.option("--set", "assigned", type=Setting(), multiple=True, help="Any setting by its name. Repeat for others.")
@@ -135,6 +139,7 @@ def command(
     name: str,
     models: Path,
     runs: Path,
+    preset: Preset | None,
     config: Path | None,
     assigned: tuple[tuple[str, Any], ...],
     profile: bool,
@@ -170,7 +175,7 @@ def command(
     from keras_unet3d.training.settings import read_settings
 
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
-    settings = read_settings(config, {**dict(assigned), **_set(flags)})
+    settings = read_settings(config, {**dict(assigned), **_set(flags)}, preset)
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Reading {dataset or _counted(len(images), 'annotated image')} …")
     files = chosen if isinstance(chosen, Dataset) else read_dataset(chosen)

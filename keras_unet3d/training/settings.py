@@ -5,6 +5,7 @@ None, is saved beside the model and is itself a valid ``--config``.
 """
 
 import tomllib
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +23,7 @@ from pydantic import (
 from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.training.presets import PRESETS, Preset
 from keras_unet3d.volumes.axes import AXES, named, parse_named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.whole_file import written_whole
@@ -69,6 +71,8 @@ class OptimizerSettings(_Settings):
         momentum: of SGD.
         schedule: how the learning rate falls over the budget: ``"polynomial"`` is (1 − progress)^0.9.
         clip_norm: gradients longer than this are shortened to it.
+        average: what is validated and exported are averages of the weights over the last steps: at each step this share
+            of the average stays. 0 takes the last weights.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -76,6 +80,7 @@ class OptimizerSettings(_Settings):
     momentum: float = Field(0.99, ge=0, lt=1)
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
     clip_norm: float = Field(12.0, gt=0)
+    average: float = Field(0.0, ge=0, lt=1)
 
 
 class LossSettings(_Settings):
@@ -171,20 +176,21 @@ class Settings(_Settings):
             file.write_text(self.as_toml(), encoding="utf-8")
 
 
-def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) -> Settings:
+def read_settings(path: Path | None, overrides: dict[str, Any] | None = None, preset: Preset | None = None) -> Settings:
     """Read settings from TOML, with single values replaced.
 
     Args:
         path: a TOML file, or None for the defaults.
+        preset: what is set first; the file and the single values replace it.
         overrides: dotted names and values, such as ``{"network.filters": 16}``; those that are None are left alone.
 
     Raises:
         InputError: with every unknown name and impossible value, each with its place.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[str, Any] = deepcopy(PRESETS[preset]) if preset else {}
     if path is not None:
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            _lay_over(tree, tomllib.loads(path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(
                 f"{path}: not readable as TOML ({error}). Write settings as `--dry-run` prints them."
@@ -200,6 +206,14 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) ->
             if name in ("minutes", "steps"):  # the flag wins over what the file says of the other
                 tree.pop("steps" if name == "minutes" else "minutes", None)
     return validated(tree, f"{path}: " if path else "")
+
+
+def _lay_over(tree: dict[str, Any], other: dict[str, Any]) -> None:
+    for name, value in other.items():
+        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+            _lay_over(tree[name], value)
+        else:
+            tree[name] = value
 
 
 def validated(tree: dict[str, Any], where: str = "") -> Settings:

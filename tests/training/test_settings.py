@@ -86,3 +86,16 @@ def test_what_runs_on_cpu_threads_only_is_not_asked_of_a_device():
     with pytest.raises(InputError, match=r"elasticdeform runs on CPU threads only\. Take engine = 'compiled'"):
         read_settings(None, {"engine": "elasticdeform", "augment_on": "device"})
     assert read_settings(None, {"engine": "elasticdeform"}).augment_on == "auto"
+
+
+def test_the_paper_s_preset_is_what_the_paper_names_and_can_be_changed(tmp_path):
+    settings = read_settings(None, preset="paper")
+    assert settings.tile == (116, 132, 132)
+    assert (settings.network.filters, settings.network.padding, settings.network.statistics) == (32, "valid", "current")
+    assert (settings.optimizer.name, settings.loss.dice, settings.batch_size) == ("sgd", 0, 1)
+    file = tmp_path / "settings.toml"
+    file.write_text("batch_size = 2\n[network]\nfilters = 16\n")
+    changed = read_settings(file, {"loss.dice": 1.0}, "paper")
+    assert (changed.batch_size, changed.network.filters, changed.network.depth, changed.loss.dice) == (2, 16, 3, 1)
+    assert changed.network.statistics == "current"
+    assert read_settings(None, preset="paper") == settings  # nothing was changed in the preset itself
