@@ -31,6 +31,7 @@ FLAGS = {
     "minutes": "minutes",
     "steps": "steps",
     "seed": "seed",
+    "start": "start",
     "filters": "network.filters",
     "padding": "network.padding",
     "normalization": "network.normalization",
@@ -81,6 +82,12 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Settings from a TOML file, as --dry-run prints them.")
 @click.option("--set", "assigned", type=Setting(), multiple=True, help="Any setting by its name. Repeat for others.")
+@click.option(
+    "--from",
+    "start",
+    metavar="MODEL",
+    help="Begin with the weights of this model; it knows channels and classes of the same names, others are new.",
+)
 @click.option("--seed", type=int, help="Decides every random number.")
 @click.option("--filters", type=int, help="Base filters of the network; 32 in the paper.")
 @click.option("--padding", type=click.Choice(["valid", "same"]), help="Unpadded as in the paper, or zero-padded.")

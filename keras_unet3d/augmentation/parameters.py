@@ -67,7 +67,7 @@ def draw_map(
     matrix = _draw_matrix(settings, rng, spacing)
     step = settings.displacement_spacing
     counts = np.maximum(-(-(np.asarray(tile.shape) - 1) // step) + 1, 2)
-    displacement = rng.normal(0.0, settings.displacement_sigma, (3, *counts))
+    displacement = rng.normal(0.0, settings.sigma, (3, *counts))
     while True:
         origin = np.asarray(tile.start) + (np.asarray(tile.shape) - (step * (counts - 1) + 1)) // 2
         z, y, x = (int(value) for value in origin)
@@ -78,7 +78,7 @@ def draw_map(
         missing = np.less(source.start, grid.start) | np.greater(source.stop, grid.stop)
         counts = counts + 2 * missing
         kept = displacement
-        displacement = rng.normal(0.0, settings.displacement_sigma, (3, *counts))
+        displacement = rng.normal(0.0, settings.sigma, (3, *counts))
         inner = [slice(int(ring), int(count - ring)) for ring, count in zip(missing, counts, strict=True)]
         displacement[:, inner[0], inner[1], inner[2]] = kept
 

@@ -23,6 +23,10 @@ NamedAngles = Annotated[tuple[float, float, float], BeforeValidator(_read_angles
 """Angles about z, y, x in degrees; in files and options written ``"x=15.0 y=15.0 z=180.0"``."""
 
 
+PAPER_SIGMA = 4.0
+"""Voxels; Çiçek et al. 2016, section 3.2."""
+
+
 @dataclass(frozen=True)
 class AugmentationSettings:
     """Ranges that the parameters of a sample are drawn from; ``AugmentationSettings()`` suits most volumes.
@@ -33,7 +37,8 @@ class AugmentationSettings:
     under a microscope). Ranges of factors are drawn evenly in their logarithm, so that ×2 is as likely as ×½.
 
     Attributes:
-        displacement_sigma: standard deviation of the displacement at a control point, voxels; 0 deforms nothing.
+        displacement_sigma: standard deviation of the displacement at a control point, voxels; 0 deforms nothing. None
+            is the paper's, `PAPER_SIGMA`; `unet3d fit` takes less for small volumes.
         displacement_spacing: voxels from one control point to the next.
         rotation_degrees: largest angle about the axes z, y and x, either way; a rotation in millimetres.
         scaling: smallest and largest magnification, the same along all axes.
@@ -44,7 +49,7 @@ class AugmentationSettings:
         noise: largest standard deviation of noise added to a channel, in standard deviations.
     """
 
-    displacement_sigma: float = 4.0
+    displacement_sigma: float | None = None
     displacement_spacing: int = 32
     rotation_degrees: NamedAngles = (15.0, 15.0, 15.0)
     scaling: tuple[float, float] = (0.8, 1.25)
@@ -62,7 +67,7 @@ class AugmentationSettings:
             )
         for name in ("displacement_sigma", "offset", "noise"):
             value = getattr(self, name)
-            if not (isfinite(value) and value >= 0):
+            if value is not None and not (isfinite(value) and value >= 0):
                 raise InputError(f"{name} is a number from 0 up; 0 turns it off. Received: {value}")
         if not all(0 <= angle <= 180 for angle in self.rotation_degrees):
             raise InputError(
@@ -77,6 +82,11 @@ class AugmentationSettings:
                 )
         if unknown := [axis for axis in self.mirror if axis not in AXES]:
             raise InputError(f"mirror names axes out of z, y and x. Received: {', '.join(map(repr, unknown))}")
+
+    @property
+    def sigma(self) -> float:
+        """Of the displacements, voxels."""
+        return PAPER_SIGMA if self.displacement_sigma is None else self.displacement_sigma
 
     @classmethod
     def none(cls) -> Self:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from keras_unet3d.training.runs import Run
     from keras_unet3d.training.sampling import TrainingVolume
     from keras_unet3d.training.settings import Settings
+    from keras_unet3d.training.start import Start
     from keras_unet3d.training.trainer import Circumstances
 
 
@@ -101,11 +102,12 @@ def plan_fit(
     from keras_unet3d.training.plan import median_spacing, resolve
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
+    from keras_unet3d.training.start import with_network_of_start
 
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     read = load_cases(files, meaning)
     spacing, _ = median_spacing([case.image.grid for case in read])
-    settings = settings or Settings()
+    settings = with_network_of_start(settings or Settings())
     machine = prepare_runtime(settings.devices)
     resolved, decisions = resolve(settings, read.cases, spacing, **machine._asdict())
     _class_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
@@ -222,7 +224,8 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     listener.say(parted.sentence)
     counts = sum(class_counts(volume.class_index, scheme.classes) for volume in parted.training)
     weights = _class_weights(settings, scheme, counts)
-    trained = Training(settings, parted.training, parted.validation, scheme, weights, circumstances).run()
+    start = _start(settings, plan.dataset.channel_names, scheme, listener)
+    trained = Training(settings, parted.training, parted.validation, scheme, weights, circumstances, start).run()
 
     scores = Scores.of(trained.validation.overlap, scheme) if trained.validation else None
     steps, minutes = trained.state.step, trained.state.seconds / 60
@@ -245,6 +248,19 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     version = export_model(trained.model, models, description)
     run.finish()
     return FitResult(version, run.folder, scores, steps, minutes)
+
+
+def _start(settings: Settings, channels: Sequence[str], scheme: LabelScheme, listener: Listener) -> Start | None:
+    """The model that training begins with."""
+    from keras_unet3d.serving.saved_model import load_model
+    from keras_unet3d.training.start import Start
+
+    if settings.start is None:
+        return None
+    loaded = load_model(settings.start)
+    start = Start.of(loaded.network, loaded.description, channels, scheme.names)
+    listener.say(f"Training begins with the weights of {loaded.path}: {start.sentence}.")
+    return start
 
 
 def _with_agreement(description: ModelDescription, model: Any, volumes: Sequence[TrainingVolume]) -> ModelDescription:

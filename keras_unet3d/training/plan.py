@@ -1,12 +1,13 @@
 """What nobody set is decided from the data and the machine, and every decision says why."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import Any
 
 import numpy as np
 
+from keras_unet3d.augmentation.settings import PAPER_SIGMA
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
@@ -22,6 +23,10 @@ from keras_unet3d.volumes.volume import Grid
 CPU_TILE_VOXELS = 128_000
 """Zero-padded tiles on a CPU: about as many voxels as 40×64×48, so that a step with 16 filters takes about a second."""
 GPU_TILE_VOXELS = 1_000_000
+FINE = 0.2
+"""Of the usual learning rate, where training begins with a model."""
+SIGMA_OF_EDGE = 0.038
+"""Displacement at a control point as a share of the mean edge of a volume."""
 SHORT_MINUTES = 6.0
 """With less time than this on a CPU, more steps of a narrower network learn more."""
 
@@ -67,52 +72,46 @@ def resolve(
     _check_precision(settings, has_gpu=has_gpu)
     decisions: list[Decision] = []
 
-    def decide(setting: str, value: Any, reason: str) -> Any:
-        decisions.append(Decision(setting, str(value), reason))
+    def decided(setting: str, given: Any, choose: Callable[[], tuple[Any, str]]) -> Any:
+        if given is not None:
+            return given
+        value, reason = choose()
+        decisions.append(Decision(setting, named(value) if isinstance(value, tuple) else str(value), reason))
         return value
 
     typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
     size = named(typical)
-    network, optimizer = settings.network, settings.optimizer
+    network, optimizer, augmentation = settings.network, settings.optimizer, settings.augmentation
+    parts = devices * settings.accumulate
 
-    filters = network.filters
-    if filters is None:
-        filters = decide("network.filters", *_filters(settings, has_gpu=has_gpu))
-    padding = network.padding
-    if padding is None:
-        padding = decide("network.padding", *_padding(settings, typical, size))
+    filters = decided("network.filters", network.filters, lambda: _filters(settings, has_gpu=has_gpu))
+    padding = decided("network.padding", network.padding, lambda: _padding(settings, typical, size))
+    batch_size = decided("batch_size", settings.batch_size, lambda: _batch_size(padding, parts))
+    check_shares(settings, batch_size, devices)
     geometry = Geometry(padding, network.depth)
     size_of_network = NetworkSize(geometry, filters, 1, 2)  # which image and how many classes hardly matters
-    parts = devices * settings.accumulate
-    tile = settings.tile
-    if tile is None:
+
+    def fits(tile: Any) -> Any:
+        return step_memory(settings, size_of_network, tile, batch_size // parts, recompute=True) <= memory
+
+    def choose() -> tuple[Triple, str]:
         limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
-        tiles = -(-(settings.batch_size or _batch_size(padding, parts)[0]) // parts)
-        choice = choose_tile(
-            volumes,
-            spacing,
-            size_of_network,
-            limit,
-            fits=lambda tile: step_memory(settings, size_of_network, tile, tiles, recompute=True) <= memory,
-        )
-        tile = choice.tile
-        decide("tile", named(tile), f"volumes of about {size}, {_why_tile(choice, geometry, limit, has_gpu=has_gpu)}")
-    normalization = network.normalization
-    if normalization is None:
-        normalization = decide("network.normalization", *_normalization(tile, typical, padding, size))
-    batch_size = settings.batch_size
-    if batch_size is None:
-        batch_size = decide("batch_size", *_batch_size(padding, parts))
-    check_shares(settings, batch_size, devices)
-    rate = optimizer.learning_rate
-    if rate is None:
-        rate = decide("optimizer.learning_rate", *_RATES[optimizer.name])
+        choice = choose_tile(volumes, spacing, size_of_network, limit, fits=fits)
+        return choice.tile, f"volumes of about {size}, {_why_tile(choice, geometry, limit, has_gpu=has_gpu)}"
+
+    tile = decided("tile", settings.tile, choose)
+    normalization = decided(
+        "network.normalization", network.normalization, lambda: _normalization(tile, typical, padding, size)
+    )
+    sigma = decided("augmentation.displacement_sigma", augmentation.displacement_sigma, lambda: _sigma(typical, size))
+    rate = decided("optimizer.learning_rate", optimizer.learning_rate, lambda: _rate(settings))
 
     resolved = settings.model_copy(
         update={
             "network": network.model_copy(
                 update={"filters": filters, "padding": padding, "normalization": normalization}
             ),
+            "augmentation": replace(augmentation, displacement_sigma=sigma),
             "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
             "tile": tile,
             "batch_size": batch_size,
@@ -123,7 +122,7 @@ def resolve(
         why = must_recompute(resolved, size_of_network, devices, memory)
         resolved = resolved.model_copy(update={"recompute": why is not None})
         if why:
-            decide("recompute", "true", why)
+            decisions.append(Decision("recompute", "true", why))
     return resolved, decisions
 
 
@@ -139,6 +138,23 @@ _RATES = {
     "adam": (5e-3, "normalised networks learn fast with Adam"),
     "sgd": (1e-2, "what SGD with momentum usually takes"),
 }
+
+
+def _sigma(typical: Sequence[int], size: str) -> tuple[float, str]:
+    """In proportion to the mean edge of a volume, up to the paper's."""
+    edge = prod(typical) ** (1 / 3)
+    sigma = min(PAPER_SIGMA, round(SIGMA_OF_EDGE * edge, 1))
+    if sigma == PAPER_SIGMA:
+        return sigma, "voxels, the paper's"
+    share = f"{SIGMA_OF_EDGE:.1%} of the mean edge of a volume of about {size}"
+    return sigma, f"voxels, {share}; the paper's {PAPER_SIGMA:g} suit larger ones"
+
+
+def _rate(settings: Settings) -> tuple[float, str]:
+    rate, reason = _RATES[settings.optimizer.name]
+    if settings.start is None:
+        return rate, reason
+    return rate * FINE, f"a {1 / FINE:g}th of the usual: training begins with a model that knows something"
 
 
 def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:

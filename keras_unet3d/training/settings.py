@@ -102,6 +102,7 @@ class Settings(_Settings):
         minutes: time from the call to the exported model; reading and validating count.
         steps: bounded by steps instead; then the result does not depend on the machine's speed.
         seed: decides every random number, together with step and index.
+        start: the folder of a model whose weights training begins with; None begins anew.
         tile: the network's input.
         batch_size: tiles per step, those of all devices together.
         accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
@@ -120,6 +121,7 @@ class Settings(_Settings):
     minutes: float | None = Field(30.0, gt=0)
     steps: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
+    start: str | None = None
     tile: NamedSizes | None = None
     batch_size: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)

@@ -21,12 +21,13 @@ from keras_unet3d.training.listener import Listener, Quiet, StepReport
 from keras_unet3d.training.model import build_network
 from keras_unet3d.training.monitor import Monitor
 from keras_unet3d.training.normalization import for_training
-from keras_unet3d.training.pipeline import TrainingBatches
+from keras_unet3d.training.pipeline import TrainingBatches, moment_images
 from keras_unet3d.training.profile import Profile
 from keras_unet3d.training.recent import RecentSteps
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.schedule import learning_rate
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.start import Start, begin_with
 from keras_unet3d.training.step import TrainingStep, build_optimizer
 from keras_unet3d.training.tile_images import ImagesError
 from keras_unet3d.training.validation import Validation, Validator, slice_pictures
@@ -86,6 +87,7 @@ class Training:
         scheme: classes, their names and colours.
         class_weights: of the loss, in class order.
         circumstances: where, and who watches.
+        start: weights to begin with, where the run does not continue.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Training:
         scheme: LabelScheme,
         class_weights: Sequence[float],
         circumstances: Circumstances,
+        start: Start | None = None,
     ) -> None:
         self._settings = settings
         self._volumes = volumes
@@ -105,6 +108,8 @@ class Training:
         self._listener, self._start = circumstances.listener, circumstances.start
         self._crew = crew = circumstances.crew
         self._model, self._optimizer, self._step = crew.guarded(self._build)
+        if start is not None:
+            begin_with(start, self._model, moment_images(settings, volumes)[0][:1])
         self._validator = Validator(self._model, settings, volumes, held_out)
         self._best: Validation | None = None
         folder = circumstances.folder

@@ -5,7 +5,8 @@ from keras_unet3d.errors import InputError
 
 
 def test_the_deformation_is_the_papers():
-    assert AugmentationSettings().displacement_sigma == 4
+    assert AugmentationSettings().sigma == 4
+    assert AugmentationSettings(displacement_sigma=0.0).sigma == 0
     assert AugmentationSettings().displacement_spacing == 32
 
 

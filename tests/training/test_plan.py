@@ -43,6 +43,7 @@ def test_small_volumes_are_learned_whole_and_padded():
         "tile",
         "network.normalization",
         "batch_size",
+        "augmentation.displacement_sigma",
         "optimizer.learning_rate",
     }
     assert all(decision.reason for decision in decisions)
@@ -52,7 +53,12 @@ def test_what_is_set_is_not_decided():
     given_settings = Settings.model_validate({"network": {"filters": 4, "padding": "same"}, "tile": (16, 16, 16)})
     settings, decisions = resolve(given_settings, [(120, 140, 140)], (1, 1, 1), has_gpu=False)
     assert (settings.network.filters, settings.tile) == (4, (16, 16, 16))
-    undecided = {"network.normalization", "batch_size", "optimizer.learning_rate"}
+    undecided = {
+        "network.normalization",
+        "batch_size",
+        "augmentation.displacement_sigma",
+        "optimizer.learning_rate",
+    }
     assert {decision.setting for decision in decisions} == undecided
 
 
@@ -171,3 +177,22 @@ def test_a_tile_is_no_larger_than_memory_holds():
     unpadded = [resolve(Settings(), large, spacing, has_gpu=True, memory=memory)[0].tile for memory in (2.5e9, 1e6)]
     assert prod((92, 92, 92)) < prod(unpadded[0]) < prod((116, 132, 132))
     assert unpadded[1] == (92, 92, 92)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sigma"), [((36, 50, 35), 1.5), ((51, 130, 130), 3.6), ((64, 244, 248), 4.0), ((500, 500, 500), 4.0)]
+)
+def test_small_volumes_are_deformed_less(shape, sigma):
+    settings, _ = resolve(Settings(), [shape], (1, 1, 1), has_gpu=False)
+    assert settings.augmentation.displacement_sigma == sigma
+    given_settings = Settings.model_validate({"augmentation": {"displacement_sigma": 3}})
+    assert resolve(given_settings, [shape], (1, 1, 1), has_gpu=False)[0].augmentation.displacement_sigma == 3
+
+
+def test_what_knows_something_learns_slowly():
+    fine, usual = (
+        resolve(Settings.model_validate({"start": start}), [(36, 50, 35)], (1, 1, 1), has_gpu=False)
+        for start in ("models/x", None)
+    )
+    assert fine[0].optimizer.learning_rate == pytest.approx(usual[0].optimizer.learning_rate / 5)
+    assert "begins with a model" in str(fine[1])

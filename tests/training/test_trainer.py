@@ -78,7 +78,7 @@ from conftest import tiny_ball, tiny_settings
 from test_trainer import SCHEME, Notes
 from keras_unet3d.training.trainer import Circumstances, Training
 
-settings = tiny_settings({"steps": 6, "batch_size": 2})
+settings = tiny_settings({"steps": 6, "batch_size": 2, **json.loads(sys.argv[3])})
 
 class Dies(Notes):
     def step(self, report):
@@ -107,9 +107,14 @@ print(json.dumps(notes.sayings))
 """
 
 
-def test_a_run_that_died_ends_bit_for_bit_as_one_that_did_not(tmp_path, run_alone):
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"recompute": True, "augment_on": "device", "optimizer.average": 0.9}],
+    ids=["usual", "twice, on the device, averaged"],
+)
+def test_a_run_that_died_ends_bit_for_bit_as_one_that_did_not(tmp_path, run_alone, changes):
     """It dies in step 4 of 6, after the checkpoint of step 3. Repeatable only where TensorFlow has not started yet."""
-    printed = run_alone(RESUMES, tmp_path, os.path.dirname(__file__)).splitlines()  # noqa: PTH120
+    printed = run_alone(RESUMES, tmp_path, os.path.dirname(__file__), json.dumps(changes)).splitlines()  # noqa: PTH120
     whole, resumed, sayings = (json.loads(line) for line in printed[-3:])
     assert sayings[0].startswith("Continuing at step 3")
     assert [each["step"] for each in whole[2]] == [1, 2, 3, 4, 5, 6]
