@@ -71,8 +71,6 @@ class OptimizerSettings(_Settings):
         momentum: of SGD.
         schedule: how the learning rate falls over the budget: ``"polynomial"`` is (1 − progress)^0.9.
         clip_norm: gradients longer than this are shortened to it.
-        average: what is validated and exported are averages of the weights over the last steps: at each step this share
-            of the average stays. 0 takes the last weights.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -80,7 +78,6 @@ class OptimizerSettings(_Settings):
     momentum: float = Field(0.99, ge=0, lt=1)
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
     clip_norm: float = Field(12.0, gt=0)
-    average: float = Field(0.0, ge=0, lt=1)
 
 
 class LossSettings(_Settings):

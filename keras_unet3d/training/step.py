@@ -25,12 +25,11 @@ class StepResult(NamedTuple):
 
 def build_optimizer(settings: OptimizerSettings, precision: str) -> keras.Optimizer:
     """Build the optimizer; float16 gets loss scaling, without which small gradients vanish."""
-    averages = {"use_ema": settings.average > 0, "ema_momentum": settings.average}
     match settings.name:
         case "adam":
-            optimizer = keras.optimizers.Adam(settings.learning_rate, **averages)
+            optimizer = keras.optimizers.Adam(settings.learning_rate)
         case "sgd":
-            optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum, **averages)
+            optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
 
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import WorkError
 from keras_unet3d.training.augmentation_place import AugmentationPlace
-from keras_unet3d.training.averaging import averaged_weights
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
 from keras_unet3d.training.crew import Crew
@@ -304,14 +303,6 @@ class Training:
 
     def _validate(self, state: RunState, budget: Budget) -> None:
         start = time.monotonic()
-        with averaged_weights(self._model, self._optimizer):
-            self._score(state, budget)
-        took = time.monotonic() - start
-        state.seconds_validating += took
-        state.longest_validation = max(state.longest_validation, took)
-        budget.keep_back(state.longest_validation)
-
-    def _score(self, state: RunState, budget: Budget) -> None:
         self._validator.collect_moments()
         validation = self._validator.scores()
         overlap, score = validation.overlap, validation.overlap.mean_iou
@@ -327,6 +318,10 @@ class Training:
         shown = slice_pictures(self._held_out[0], validation.first, self._scheme.colours)
         self._monitor.pictures(state.step, shown)
         self._monitor.flush()
+        took = time.monotonic() - start
+        state.seconds_validating += took
+        state.longest_validation = max(state.longest_validation, took)
+        budget.keep_back(state.longest_validation)
 
     def _save(self, state: RunState, budget: Budget) -> None:
         state.seconds = budget.seconds_used
@@ -350,7 +345,6 @@ class Training:
             self._checkpoints.restore_best()
             validation = self._best or self._validator.scores()
         else:
-            self._optimizer.finalize_variable_values(self._model.trainable_variables)
             self._validator.collect_moments()
         model = build_network(self._settings, self._model.input_shape[-1], self._scheme.classes, "float32")
         model.set_weights(self._model.get_weights())
