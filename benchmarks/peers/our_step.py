@@ -39,10 +39,10 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_runtime()
     settings = settings_of(arguments.precision, arguments.normalization)
-    model = for_training(build_network(settings, CHANNELS, CLASSES, settings.precision))
+    model = for_training(build_network(settings, CHANNELS, CLASSES, settings.dtype_policy))
     step = TrainingStep(
         model,
-        build_optimizer(settings.optimizer, settings.precision),
+        build_optimizer(settings.optimizer, settings.dtype_policy),
         settings.loss.dice,
         settings.optimizer.clip_norm,
         recompute=arguments.recompute,

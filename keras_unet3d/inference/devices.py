@@ -17,11 +17,15 @@ def devices() -> tuple[str | None, ...]:
 
 
 def gpu_memory() -> int | None:
-    """Bytes that TensorFlow may take on the smallest GPU; None without one."""
+    """Bytes that TensorFlow may take on the smallest GPU; None without one, or where it does not say."""
+    import tensorflow as tf
     from tensorflow.python.client import device_lib
 
-    limits = [each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"]
-    return min(limits) if limits else None
+    try:
+        limits = [each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"]
+    except (tf.errors.OpError, RuntimeError):  # some are hidden, or cannot be used
+        return None
+    return min(limits, default=None)
 
 
 def has_bfloat16(names: Sequence[str | None], cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -27,6 +27,8 @@ FINE = 0.2
 """Of the usual learning rate, where training begins with a model."""
 SIGMA_OF_EDGE = 0.038
 """Displacement at a control point as a share of the mean edge of a volume."""
+BFLOAT16_FILTERS = 8
+"""Base filters of a network that is trained in bfloat16, at least: with 2, on a CPU, losses stopped being numbers."""
 SHORT_MINUTES = 6.0
 """With less time than this on a CPU, more steps of a narrower network learn more."""
 
@@ -51,6 +53,7 @@ def resolve(
     has_gpu: bool,
     devices: int = 1,
     memory: float = inf,
+    bfloat16: bool = False,
 ) -> tuple[Settings, list[Decision]]:
     """Decide everything that is None.
 
@@ -61,6 +64,7 @@ def resolve(
         has_gpu: whether TensorFlow sees a GPU.
         devices: that share each step.
         memory: bytes that a step may take on one of them.
+        bfloat16: whether they compute faster in it.
 
     Returns:
         Settings without None, and the decisions that were taken, in order.
@@ -85,6 +89,8 @@ def resolve(
     parts = devices * settings.accumulate
 
     filters = decided("network.filters", network.filters, lambda: _filters(settings, has_gpu=has_gpu))
+    precision = decided("precision", settings.precision, lambda: _precision(filters, bfloat16=bfloat16))
+    settings = settings.model_copy(update={"precision": precision})
     padding = decided("network.padding", network.padding, lambda: _padding(settings, typical, size))
     batch_size = decided("batch_size", settings.batch_size, lambda: _batch_size(padding, parts))
     check_shares(settings, batch_size, devices)
@@ -138,6 +144,14 @@ _RATES = {
     "adam": (5e-3, "normalised networks learn fast with Adam"),
     "sgd": (1e-2, "what SGD with momentum usually takes"),
 }
+
+
+def _precision(filters: int, *, bfloat16: bool) -> tuple[str, str]:
+    if not bfloat16:
+        return "float32", "this machine does not compute faster in bfloat16"
+    if filters < BFLOAT16_FILTERS:
+        return "float32", f"with fewer than {BFLOAT16_FILTERS} filters bfloat16 is not exact enough to learn in"
+    return "mixed_bfloat16", "this machine computes faster in bfloat16, so that it takes more steps"
 
 
 def _sigma(typical: Sequence[int], size: str) -> tuple[float, str]:

@@ -5,6 +5,7 @@ from math import inf
 from typing import NamedTuple
 
 from keras_unet3d.inference.budget import SHARE, free_memory
+from keras_unet3d.inference.devices import gpu_memory, has_bfloat16
 from keras_unet3d.training.settings import Devices
 
 
@@ -14,13 +15,15 @@ class Machine(NamedTuple):
     Attributes:
         has_gpu: whether TensorFlow sees a GPU here.
         devices: that share each step, those of other machines too.
-        memory: bytes that a step may take on one of them: what TensorFlow takes of a GPU, or most of what is free here;
-            infinite where TensorFlow does not say. Machines that share a step are taken to be alike.
+        memory: bytes that a step may take on one of them: what TensorFlow takes of the smallest GPU, or most of what is
+            free here; infinite where TensorFlow does not say. Machines that share a step are taken to be alike.
+        bfloat16: whether they compute faster in it.
     """
 
     has_gpu: bool
     devices: int
     memory: float
+    bfloat16: bool
 
 
 def prepare_runtime(devices: Devices = "one") -> Machine:
@@ -41,22 +44,11 @@ def prepare_runtime(devices: Devices = "one") -> Machine:
     from keras_unet3d.training.crew import count_devices
 
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    memory = _gpu_memory(devices) if has_gpu else SHARE * free_memory()
-    machine = Machine(has_gpu, count_devices(devices), memory)
+    memory = gpu_memory() or inf if has_gpu else SHARE * free_memory()
+    fast = has_bfloat16(("GPU",) if has_gpu else (None,))
+    machine = Machine(has_gpu, count_devices(devices), memory, fast)
     if not has_gpu and machine.devices == 1 and tf.config.threading.get_inter_op_parallelism_threads() != 1:
         # Where TensorFlow runs already, as in a notebook, training works, and its last bits may vary.
         with suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
     return machine
-
-
-def _gpu_memory(devices: Devices) -> float:
-    """Bytes that TensorFlow takes of a GPU: of the first, or of the smallest."""
-    import tensorflow as tf
-    from tensorflow.python.client import device_lib
-
-    try:
-        found = [each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"]
-    except (tf.errors.OpError, RuntimeError):  # some GPUs are hidden, or cannot be used; nothing depends on this
-        return inf
-    return min(found[:1] if devices == "one" else found, default=inf)

@@ -108,7 +108,7 @@ class Settings(_Settings):
             more work for less memory. None is where memory forces it.
         devices: that share each step: ``"one"``, or ``"all"`` GPUs of this machine.
         hold_out: what validation is done on.
-        precision: of the computation; weights are float32 always.
+        precision: of the computation; weights are float32 always. None is bfloat16 where it is faster, else float32.
         engine: of the augmentation.
         augment_on: where images of tiles are made: on threads of the ``"cpu"``, ahead of the step, or within the step
             on its ``"device"``. ``"auto"`` begins with the first; where a GPU waits for them, it measures which is
@@ -125,7 +125,7 @@ class Settings(_Settings):
     recompute: bool | None = None
     devices: Devices = "one"
     hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     engine: Literal["auto", "compiled", "elasticdeform"] = "auto"
     augment_on: AugmentOn = "auto"
     network: NetworkSettings = NetworkSettings()
@@ -164,6 +164,11 @@ class Settings(_Settings):
                         f"{geometry.minimum + geometry.multiple}, … voxels; the next is {geometry.nearest_valid(size)}"
                     )
         return self
+
+    @property
+    def dtype_policy(self) -> str:
+        """Of Keras, as which a network is built that learns."""
+        return self.precision or "float32"
 
     def as_toml(self) -> str:
         """As TOML that ``--config`` reads."""

@@ -21,7 +21,7 @@ def step_memory(settings: Settings, size: NetworkSize, tile: Lengths, tiles: int
         tiles: that a device computes at once.
         recompute: see `keras_unet3d.training.forward.training_forward`.
     """
-    number = BYTES["float32" if settings.precision == "float32" else "bfloat16"]
+    number = BYTES["float32" if settings.dtype_policy == "float32" else "bfloat16"]
     normalized = settings.network.normalization != "none"
     tensors = size.held_training(tile, normalized=normalized, recompute=recompute)
     learned = {"adam": 2, "sgd": 1}[settings.optimizer.name]

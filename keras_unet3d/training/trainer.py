@@ -120,8 +120,8 @@ class Training:
         settings, crew = self._settings, self._crew
         with crew.strategy.scope():
             channels = self._volumes[0].image.shape[-1]
-            model = for_training(build_network(settings, channels, self._scheme.classes, settings.precision))
-            optimizer = build_optimizer(settings.optimizer, settings.precision)
+            model = for_training(build_network(settings, channels, self._scheme.classes, settings.dtype_policy))
+            optimizer = build_optimizer(settings.optimizer, settings.dtype_policy)
         step = TrainingStep(
             model,
             optimizer,
@@ -276,13 +276,15 @@ class Training:
     def _check_finite(self, recent: RecentSteps) -> None:
         settings = self._settings
         values = {"loss": recent.last_loss}
-        if settings.precision != "mixed_float16":  # whose loss scaling skips such a step
+        if settings.dtype_policy != "mixed_float16":  # whose loss scaling skips such a step
             values["gradient"] = recent.last_gradient_norm
         for name, value in values.items():
             if not np.isfinite(value):
                 saved = self._checkpoints.saved_step
                 kept = "No checkpoint was saved yet" if saved is None else f"The checkpoint of step {saved} is kept"
-                wider = "" if settings.precision == "float32" else f", or in 'float32' (it was {settings.precision!r})"
+                wider = (
+                    "" if settings.dtype_policy == "float32" else f", or in 'float32' (it was {settings.precision!r})"
+                )
                 raise WorkError(
                     f"The {name} became {value} at step {recent.last_step}. {kept}. Train again with a lower "
                     f"optimizer.learning_rate (it was {settings.optimizer.learning_rate:g}){wider}."

@@ -14,7 +14,8 @@ from keras_unet3d.training.runtime import Machine
 @pytest.fixture(autouse=True)
 def without_tensorflow(monkeypatch):
     monkeypatch.setattr(
-        "keras_unet3d.training.runtime.prepare_runtime", lambda _: Machine(has_gpu=False, devices=1, memory=10**12)
+        "keras_unet3d.training.runtime.prepare_runtime",
+        lambda _: Machine(has_gpu=False, devices=1, memory=10**12, bfloat16=False),
     )
 
 
@@ -63,6 +64,18 @@ def test_flags_win_over_set_and_set_over_the_file(unet3d, dataset, tmp_path):
     assert "steps" not in settings
 
 
+def test_a_model_to_begin_with_decides_the_network(unet3d, dataset):
+    model = Path(__file__).parents[2] / "models" / "kidney-phantom"
+    done = unet3d("fit", dataset, "--dry-run", "--json", "--from", model)
+    settings = json.loads(done.stdout)["settings"]
+    described = json.loads((model / "1" / "assets.extra" / "unet3d.json").read_text(encoding="utf-8"))
+    assert settings["start"] == str(model / "1")
+    assert settings["network"]["filters"] == described["filters"]
+    refused = unet3d("fit", dataset, "--dry-run", "--from", model, "--filters", described["filters"] + 1)
+    assert refused.exit_code == 2
+    assert "Leave network.filters out" in refused.stderr
+
+
 def test_every_flag_sets_what_it_says(unet3d, dataset):
     values = {
         "steps": 3,
@@ -81,7 +94,7 @@ def test_every_flag_sets_what_it_says(unet3d, dataset):
         "augment_on": "device",
         "hold_out": "nothing",
     }
-    assert set(values) == set(FLAGS) - {"minutes"}
+    assert set(values) == set(FLAGS) - {"minutes", "start"}
     arguments = [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", value)]
     settings = json.loads(unet3d("fit", dataset, "--dry-run", "--json", *arguments).stdout)["settings"]
     for name, value in values.items():

@@ -39,6 +39,7 @@ def test_small_volumes_are_learned_whole_and_padded():
     assert settings.network.normalization == "instance"
     assert {decision.setting for decision in decisions} == {
         "network.filters",
+        "precision",
         "network.padding",
         "tile",
         "network.normalization",
@@ -54,6 +55,7 @@ def test_what_is_set_is_not_decided():
     settings, decisions = resolve(given_settings, [(120, 140, 140)], (1, 1, 1), has_gpu=False)
     assert (settings.network.filters, settings.tile) == (4, (16, 16, 16))
     undecided = {
+        "precision",
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",
@@ -196,3 +198,10 @@ def test_what_knows_something_learns_slowly():
     )
     assert fine[0].optimizer.learning_rate == pytest.approx(usual[0].optimizer.learning_rate / 5)
     assert "begins with a model" in str(fine[1])
+
+
+def test_steps_are_taken_in_bfloat16_where_that_is_faster_and_exact_enough():
+    for bfloat16, filters, expected in ((True, 8, "mixed_bfloat16"), (True, 7, "float32"), (False, 8, "float32")):
+        given_settings = Settings.model_validate({"network": {"filters": filters}})
+        settings, _ = resolve(given_settings, [(36, 50, 35)], (1, 1, 1), has_gpu=False, bfloat16=bfloat16)
+        assert settings.precision == expected

@@ -1,13 +1,12 @@
 """Training on the CPU is set up to be repeatable, where it still can be."""
 
-import math
 from types import SimpleNamespace
 
-import pytest
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
-from keras_unet3d.training.runtime import _gpu_memory, prepare_runtime
+from keras_unet3d.inference.devices import gpu_memory
+from keras_unet3d.training.runtime import prepare_runtime
 
 SETS_UP = """
 from keras_unet3d.training.runtime import prepare_runtime
@@ -27,14 +26,19 @@ def test_where_tensorflow_runs_already_nothing_breaks():
     assert prepare_runtime()[:2] == (False, 1)
 
 
-@pytest.mark.parametrize(("devices", "memory"), [("one", 8e9), ("all", 6e9)])
-def test_on_gpus_it_may_take_what_tensorflow_takes_of_them(monkeypatch, devices, memory):
+def test_on_gpus_it_may_take_what_tensorflow_takes_of_the_smallest(monkeypatch):
     found = [("CPU", 1), ("GPU", 8e9), ("GPU", 6e9)]
     local = [SimpleNamespace(device_type=kind, memory_limit=limit) for kind, limit in found]
     monkeypatch.setattr(device_lib, "list_local_devices", lambda: local)
-    assert _gpu_memory(devices) == memory
+    assert gpu_memory() == 6e9
     local.clear()  # what cannot be used is not listed
-    assert _gpu_memory(devices) == math.inf
+    assert gpu_memory() is None
+
+    def hidden():
+        raise RuntimeError("no such GPU")
+
+    monkeypatch.setattr(device_lib, "list_local_devices", hidden)
+    assert gpu_memory() is None
 
 
 def test_on_a_cpu_a_step_may_take_most_of_what_is_free(monkeypatch):
