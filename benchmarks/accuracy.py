@@ -14,11 +14,11 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import nibabel
 import numpy as np
 
 import keras_unet3d as unet3d
@@ -72,19 +72,19 @@ def make_part(dataset: Path, cases: list[str], part: Path, slices: str | None) -
                 (part / folder / source.name).symlink_to(source)
     if slices:
         told["labels"][str(UNLABELLED)] = "unlabeled"
-    told = {name: told[name] for name in ("labels", "modality")}
+    told = {name: value for name, value in told.items() if name not in ("training", "test", "numTraining", "numTest")}
     (part / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
     return classes
 
 
 def keep_slices(source: Path, target: Path, counts: list[int]) -> None:
-    image = nibabel.load(source)
-    labels = np.asanyarray(image.dataobj)
-    kept = np.full_like(labels, UNLABELLED, np.uint8)
-    for axis, count in enumerate(counts):
-        at = np.linspace(0, labels.shape[axis] - 1, count + 2)[1:-1].round().astype(int)
-        np.moveaxis(kept, axis, 0)[at] = np.moveaxis(labels, axis, 0)[at]
-    nibabel.save(nibabel.Nifti1Image(kept, image.affine), target)
+    """Write the labels of so many slices orthogonal to x, y and z; the others become unlabelled."""
+    labels = unet3d.read_labels(source)
+    kept = np.full_like(labels.voxels, UNLABELLED, np.uint8)
+    for axis, count in enumerate(reversed(counts)):
+        at = np.linspace(0, kept.shape[axis] - 1, count + 2)[1:-1].round().astype(int)
+        np.moveaxis(kept, axis, 0)[at] = np.moveaxis(labels.voxels, axis, 0)[at]
+    unet3d.write_labels(target, replace(labels, voxels=kept))
 
 
 def trained(part: Path, where: Path, variant: str, minutes: float) -> tuple[int, Path]:
