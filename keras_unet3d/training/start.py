@@ -140,11 +140,9 @@ def _take_over(
 
 def _picked(value: Any, new: Any, numbers: Sequence[int | None], axis: int) -> Any:
     """Along an axis what is known, and the new values where nothing is."""
-    along = np.moveaxis(value, axis, 0)
-    shape = (len(numbers), *along.shape[1:])
-    fresh = np.moveaxis(new, axis, 0)
-    rows = [along[number] if number is not None else fresh[at] for at, number in enumerate(numbers)]
-    return np.moveaxis(np.stack(rows).reshape(shape), 0, axis)
+    known, fresh = np.moveaxis(value, axis, 0), np.moveaxis(new, axis, 0)
+    rows = [known[number] if number is not None else fresh[at] for at, number in enumerate(numbers)]
+    return np.stack(rows, axis)
 
 
 def _places(names: Sequence[str], known: Sequence[str]) -> tuple[int | None, ...]:

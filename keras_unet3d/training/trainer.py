@@ -107,8 +107,7 @@ class Training:
         self._listener, self._start = circumstances.listener, circumstances.start
         self._crew = crew = circumstances.crew
         self._model, self._optimizer, self._step = crew.guarded(self._build)
-        if start is not None:
-            begin_with(start, self._model, moment_images(settings, volumes)[0][:1])
+        self._begins_with = start
         self._validator = Validator(self._model, settings, volumes, held_out)
         self._best: Validation | None = None
         folder = circumstances.folder
@@ -197,8 +196,10 @@ class Training:
         return self._finish(state, budget)
 
     def _resume(self) -> RunState:
-        """Continue where worker 0 was."""
+        """Continue where worker 0 was, or begin."""
         state, crew = self._checkpoints.resume(), self._crew
+        if self._begins_with is not None and not state.step:
+            begin_with(self._begins_with, self._model, moment_images(self._settings, self._volumes)[0][:1])
         (step,) = crew.agreed([state.step])
         if step and crew.workers > 1:
             state.step = int(step)

@@ -9,6 +9,7 @@ import pytest
 from keras_unet3d.errors import InputError
 from keras_unet3d.training import runs
 from keras_unet3d.training.runs import call_fingerprint, open_run
+from keras_unet3d.training.settings import Settings
 
 
 def names(folder):
@@ -126,3 +127,9 @@ def test_a_file_that_was_written_again_makes_another_call(resolved, data, name):
     usual = call_fingerprint(resolved(), [data.with_name(name)])
     os.utime(data, ns=(0, 0))
     assert call_fingerprint(resolved(), [data.with_name(name)]) != usual
+
+
+def test_what_changes_rounding_only_belongs_to_the_same_call():
+    usual, other = Settings(), Settings(recompute=True, augment_on="device")
+    assert call_fingerprint(usual, []) == call_fingerprint(other, [])
+    assert call_fingerprint(usual, []) != call_fingerprint(Settings(seed=1), [])
