@@ -5,8 +5,8 @@ r"""What a setting is worth: the same time to train for each variant, scored on 
 
 DATASET has ``dataset.json``, ``images/`` and ``labels/``; the table of folds has the columns ``case`` and ``fold``, and
 perhaps another tool's score of each case. A variant is what `unet3d fit --set` takes, several with blanks between; the
-empty one is the defaults. Each is one `unet3d fit`, nothing repeated. `--slices 1,1,1` keeps the labels of so many
-slices orthogonal to x, y and z, evenly spread, and takes the others away.
+empty one is the defaults; one with ``steps=`` takes so many. Each is one `unet3d fit`, nothing repeated. `--slices
+1,1,1` keeps the labels of so many slices orthogonal to x, y and z, evenly spread, and takes the others away.
 """
 
 import argparse
@@ -88,7 +88,9 @@ def keep_slices(source: Path, target: Path, counts: list[int]) -> None:
 
 
 def trained(part: Path, where: Path, variant: str, minutes: float) -> tuple[int, Path]:
-    command = [Path(sys.executable).with_name("unet3d"), "fit", part, "--minutes", minutes, "--json"]
+    command = [Path(sys.executable).with_name("unet3d"), "fit", part, "--json"]
+    if not any(assigned.startswith("steps=") for assigned in variant.split()):
+        command += ["--minutes", minutes]
     for assigned in variant.split():
         command += ["--set", assigned]
     command += ["--models", where / "models", "--runs", where / "runs"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
 from keras_unet3d.volumes.axes import named
@@ -16,36 +17,61 @@ if TYPE_CHECKING:
 MOST_CASES = 12
 """More cases than this are folded to their totals,"""
 MOST_CLASSES = 5
-"""and more classes than this get rows of their own instead of columns."""
+"""and more classes than this are not columns of the table of cases."""
+MOST_CHANNELS = 4
+"""With more channels than this, the intensities of the classes are for machines only."""
 
 
 def print_summary(terminal: Terminal, summary: TrainingSummary) -> None:
     """What will be trained on: labelled voxels and slices, per class and case."""
-    cases, names = len(summary.rows), list(summary.voxels)
-    total = sum(summary.voxels.values())
-    many_cases, many_classes = cases > MOST_CASES, len(names) > MOST_CLASSES
-    if many_cases or many_classes:
-        rows = [[name, f"{summary.voxels[name]:,}", f"{summary.share[name]:.1%}"] for name in names]
-        terminal.table(
-            ["class", "labelled voxels", "share"], [*rows, [_counted(cases, "case"), f"{total:,}", ""]], total=True
-        )
-    if many_cases:
+    names = list(summary.voxels)
+    _print_classes(terminal, summary)
+    if len(summary.rows) > MOST_CASES:
         _print_folded(terminal, summary)
     else:
-        _print_cases(terminal, summary, [] if many_classes else names)
+        _print_cases(terminal, summary, [] if len(names) > MOST_CLASSES else names)
     terminal.say(f"{_counted(len(summary.channels), 'channel')}: {', '.join(summary.channels)}.")
+
+
+def _print_classes(terminal: Terminal, summary: TrainingSummary) -> None:
+    """A row for each class: how much of it is labelled, how large it is, and how bright."""
+    dense = [row for row in summary.rows if row.dense]
+    units = {row.unit for row in dense}
+    sized = len(units) == 1 and units != {""}
+    channels = summary.channels if len(summary.channels) <= MOST_CHANNELS else ()
+    rows = []
+    for name in summary.voxels:
+        volumes = [row.volume[name] for row in dense] if sized else []
+        seen = summary.intensities[name] if channels else ()
+        rows.append(
+            [
+                name,
+                f"{summary.voxels[name]:,}",
+                f"{summary.share[name]:.1%}",
+                *([_rounded(statistics.median(volumes))] if volumes else []),
+                *([f"{each.mean:+.2f} ± {each.deviation:.2f}" for each in seen] or ["–"] * len(channels)),
+            ]
+        )
+    size = [f"median {next(iter(units))}³"] if sized else []
+    terminal.table(["class", "labelled voxels", "share", *size, *channels], rows)
+    if channels:
+        terminal.say("Intensities are measured from the mean of their volume, in its standard deviations.")
 
 
 def _print_folded(terminal: Terminal, summary: TrainingSummary) -> None:
     """Many cases in a sentence."""
     cases, dense = len(summary.rows), sum(row.dense for row in summary.rows)
-    share = sum(row.labelled for row in summary.rows) / sum(math.prod(row.shape) for row in summary.rows)
+    voxels = sum(row.labelled for row in summary.rows)
+    share = voxels / sum(math.prod(row.shape) for row in summary.rows)
     sizes = sorted({row.shape for row in summary.rows}, key=math.prod)
     span = named(sizes[0]) if len(sizes) == 1 else f"{named(sizes[0])} to {named(sizes[-1])}"
     labelled = (
         "all dense" if dense == cases else f"{dense} dense, {_counted(summary.slices, 'annotated slice')} in others"
     )
-    terminal.say(f"{cases} cases of {span}, {labelled}; {share:.1%} of all voxels are labelled.")
+    terminal.say(f"{cases} cases of {span}, {labelled}; {voxels:,} voxels are labelled, {share:.1%}.")
+    spacings = sorted({(row.spacing, row.unit) for row in summary.rows}, key=lambda each: math.prod(each[0]))
+    ends = [named(*spacings[0]), *([named(*spacings[-1])] if len(spacings) > 1 else [])]
+    terminal.say(f"Spacing: {' to '.join(ends)}.")
 
 
 def _print_cases(terminal: Terminal, summary: TrainingSummary, columns: list[str]) -> None:
@@ -89,6 +115,11 @@ def print_scores(terminal: Terminal, scores: Scores) -> None:
 def shown(score: float | None) -> str:
     """A score, or a dash where there is none."""
     return "–" if score is None or math.isnan(score) else f"{score:.3f}"
+
+
+def _rounded(size: float) -> str:
+    """To three digits, without powers of ten up to a billion."""
+    return f"{float(f'{size:.3g}'):,.10g}"
 
 
 def _counted(count: int, thing: str) -> str:

@@ -15,7 +15,7 @@ from keras_unet3d.annotation.slices import (
     restrict_background,
     slices_by_case,
 )
-from keras_unet3d.annotation.summary import CaseSummary, TrainingSummary, summarize
+from keras_unet3d.annotation.summary import CaseSummary, ClassIntensity, TrainingSummary, summarize
 from keras_unet3d.annotation.weights import class_counts, class_weights, given_class_weights
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "AnnotatedSlices",
     "Case",
     "CaseSummary",
+    "ClassIntensity",
     "Dataset",
     "LabelScheme",
     "Meaning",

@@ -282,7 +282,7 @@ def _class_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequ
     match settings.loss.class_weights:
         case "balanced":
             return [float(weight) for weight in class_weights(counts)]
-        case "equal":
+        case "equal" | None:
             return [1.0] * scheme.classes
         case named_weights:
             return [float(weight) for weight in given_class_weights(named_weights, scheme)]

@@ -110,6 +110,7 @@ def resolve(
         "network.normalization", network.normalization, lambda: _normalization(tile, typical, padding, size)
     )
     sigma = decided("augmentation.displacement_sigma", augmentation.displacement_sigma, lambda: _sigma(typical, size))
+    weights = decided("loss.class_weights", settings.loss.class_weights, lambda: _class_weights(settings.loss.dice))
     rate = decided("optimizer.learning_rate", optimizer.learning_rate, lambda: _rate(settings))
 
     resolved = settings.model_copy(
@@ -119,6 +120,7 @@ def resolve(
             ),
             "augmentation": replace(augmentation, displacement_sigma=sigma),
             "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
+            "loss": settings.loss.model_copy(update={"class_weights": weights}),
             "tile": tile,
             "batch_size": batch_size,
         }
@@ -162,6 +164,12 @@ def _sigma(typical: Sequence[int], size: str) -> tuple[float, str]:
         return sigma, "voxels, the paper's"
     share = f"{SIGMA_OF_EDGE:.1%} of the mean edge of a volume of about {size}"
     return sigma, f"voxels, {share}; the paper's {PAPER_SIGMA:g} suit larger ones"
+
+
+def _class_weights(dice: float) -> tuple[str, str]:
+    if dice:
+        return "equal", "soft Dice weighs small classes as much as large ones already"
+    return "balanced", "cross entropy alone would give up small classes"
 
 
 def _rate(settings: Settings) -> tuple[float, str]:

@@ -85,11 +85,12 @@ class LossSettings(_Settings):
 
     Attributes:
         dice: how much soft Dice counts beside weighted cross entropy (1.0 each).
-        class_weights: ``"balanced"``, from the labelled voxels; ``"equal"``; or a weight for each class name.
+        class_weights: of the cross entropy: ``"balanced"``, from the labelled voxels; ``"equal"``; or a weight for each
+            class name. None is equal where soft Dice counts, in which classes weigh the same whatever their size.
     """
 
     dice: float = Field(1.0, ge=0)
-    class_weights: Literal["balanced", "equal"] | dict[str, float] = "balanced"
+    class_weights: Literal["balanced", "equal"] | dict[str, float] | None = None
 
 
 class Settings(_Settings):

@@ -30,3 +30,23 @@ def test_dense_labels_are_no_slices(write, image, labels):
     assert summary.rows[0].dense
     assert summary.slices == 0
     assert summary.share == pytest.approx({"background": 112 / 120, "label 1": 8 / 120})
+
+
+def test_a_class_is_as_bright_as_its_voxels_in_standard_deviations_of_their_volume(write):
+    labels = np.full((4, 10, 10), 2, np.uint8)  # unlabelled
+    labels[0], labels[1] = 0, 1
+    image = np.zeros((4, 10, 10, 1), np.float32)
+    image[1] = 4000  # a quarter of all: mean 1000, standard deviation 1000 √3
+    told = {"labels": {"0": "background", "1": "cell", "2": "unlabeled"}, "channel_names": {"0": "nuclei"}}
+    folder = write({"images/a.nii.gz": image, "labels/a.nii.gz": labels})
+    (folder / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
+    summary = summarize(load_cases(read_dataset(folder)))
+    (background,), (cell,) = summary.intensities.values()
+    assert (background.mean, background.deviation) == pytest.approx((-1 / np.sqrt(3), 0), abs=1e-6)
+    assert (cell.mean, cell.deviation) == pytest.approx((3 / np.sqrt(3), 0), abs=1e-6)
+    assert summary.rows[0].volume == {}
+
+
+def test_the_size_of_a_class_is_known_where_all_is_labelled(write, image, labels):
+    (row,) = summarize(load_cases(read_dataset(write({"images/a.nii.gz": image, "labels/a.nii.gz": labels})))).rows
+    assert row.volume == {name: count * np.prod(row.spacing) for name, count in row.voxels.items()}

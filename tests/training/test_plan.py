@@ -45,6 +45,7 @@ def test_small_volumes_are_learned_whole_and_padded():
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",
+        "loss.class_weights",
         "optimizer.learning_rate",
     }
     assert all(decision.reason for decision in decisions)
@@ -59,9 +60,17 @@ def test_what_is_set_is_not_decided():
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",
+        "loss.class_weights",
         "optimizer.learning_rate",
     }
     assert {decision.setting for decision in decisions} == undecided
+
+
+@pytest.mark.parametrize(("dice", "weights"), [(1.0, "equal"), (0.0, "balanced")])
+def test_small_classes_are_raised_by_dice_or_else_by_weights(dice, weights):
+    given_settings = Settings.model_validate({"loss": {"dice": dice}})
+    settings, _ = resolve(given_settings, [(36, 50, 35)], (1, 1, 1), has_gpu=False)
+    assert settings.loss.class_weights == weights
 
 
 def test_a_tile_of_thick_slices_has_edges_of_equal_length():
