@@ -11,7 +11,7 @@ from unet3d_cli.options import debug_option, json_option
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
-    from keras_unet3d.serving.description import ModelDescription
+    from keras_unet3d.serving.description import ModelDescription, TileGeometry
 
 
 @click.command("info", short_help="Say what a model is.")
@@ -69,8 +69,7 @@ def _facts(description: ModelDescription) -> dict[str, str]:
     from keras_unet3d.volumes.axes import named
 
     geometry, trained = description.geometry, description.training
-    sizes = ", ".join(str(geometry.minimum + number * geometry.multiple) for number in range(3))
-    lost = f"; {geometry.margin} voxels are lost along each axis" if geometry.margin else ""
+    unpooled = f", levels without pooling: {named(geometry.unpooled)}" if any(geometry.unpooled) else ""
     facts = {
         "unlabelled": "no value" if description.unlabeled is None else str(description.unlabeled),
         "channels": ", ".join(description.channels),
@@ -78,9 +77,9 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         if description.spacing
         else "unknown",
         "images": "of any size",
-        "tiles": f"of {sizes}, … voxels along each axis{lost}",
+        "tiles": _tiles(geometry),
         "network": f"{description.parameters:,} parameters, {description.filters} filters, depth {geometry.depth}, "
-        f"{'zero-padded' if geometry.padding == 'same' else 'unpadded'}",
+        f"{'zero-padded' if geometry.padding == 'same' else 'unpadded'}{unpooled}",
         "normalised by": f"{description.normalization} ({description.statistics} statistics)"
         if description.normalization == "batch"
         else description.normalization or "nothing",
@@ -97,6 +96,19 @@ def _facts(description: ModelDescription) -> dict[str, str]:
             mean = validation["mean"]
             facts["mean"] = f"IoU {shown(mean['iou'])}, Dice {shown(mean['dice'])} on what was held out"
     return facts
+
+
+def _tiles(geometry: TileGeometry) -> str:
+    """Which lengths the network takes."""
+    from keras_unet3d.volumes.axes import AXES, named
+
+    axes = geometry.geometry.axes
+    sizes = [", ".join(str(axis.minimum + number * axis.multiple) for number in range(3)) for axis in axes]
+    if len(set(axes)) == 1:
+        lost = f"; {geometry.margin[0]} voxels are lost along each axis" if any(geometry.margin) else ""
+        return f"of {sizes[0]}, … voxels along each axis{lost}"
+    of_each = "; ".join(f"{each}, … along {axis}" for axis, each in reversed(list(zip(AXES, sizes, strict=True))))
+    return f"of {of_each}" + (f"; {named(geometry.margin)} voxels are lost" if any(geometry.margin) else "")
 
 
 def _agreement(description: ModelDescription) -> str:
@@ -119,4 +131,8 @@ def _as_json(folder: Path, description: ModelDescription, size: int) -> dict[str
     plain = description.model_dump(mode="json")
     plain["spacing"] = dict(zip(AXES, description.spacing, strict=True)) if description.spacing else None
     plain["tile"] = dict(zip(AXES, description.tile, strict=True)) if description.tile else None
+    plain["geometry"] = {
+        name: dict(zip(AXES, value, strict=True)) if isinstance(value, list) else value
+        for name, value in plain["geometry"].items()
+    }
     return {"model": str(folder), "version": folder.resolve().name, "bytes": size, **plain}

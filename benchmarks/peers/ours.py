@@ -90,8 +90,8 @@ def network(size: NetworkSize) -> keras.Model:
 
 def compile_steps(predictor: NetworkPredictor, geometry: Geometry) -> None:
     """Warm up on a tile that is small enough not to count in the peak of memory."""
-    stream, slab = predictor.start(INTENSITY), geometry.multiple
-    length = geometry.minimum + 2 * slab
+    stream, slab = predictor.start(INTENSITY), geometry.coarsest
+    length = max(axis.minimum for axis in geometry.axes) + 2 * slab
     planes = np.zeros((slab, length, length, CHANNELS), np.float32)
     for z in range(0, length, slab):
         stream.push(planes[: length - z], last=z + slab >= length)
@@ -123,8 +123,7 @@ def labels_of(shape: tuple[int, int, int], scratch: Path | None) -> Any:
 
 def plan_of(arguments: argparse.Namespace, shape: tuple[int, int, int], demand: Demand) -> TilePlan:
     if arguments.tile:
-        geometry = demand.size.geometry
-        z, y, x = (axis_tiling(n, tile, geometry) for n, tile in zip(shape, arguments.tile, strict=True))
+        z, y, x = map(axis_tiling, shape, arguments.tile, demand.size.geometry.axes)
         return TilePlan((z, y, x))
     labels = 0 if arguments.scratch else int(np.prod(shape))
     return make_plan(shape, demand, arguments.budget or default_budget(), held_memory() + labels).tiles

@@ -51,7 +51,7 @@ def precision_agreement(
         part, intensity = image[box.slices], volume_intensity(image)
         plan = one_tile(box.shape, size.geometry)
         if not predictors[0].tile_dependent:
-            plan = TilePlan(plan.axes, size.geometry.multiple)
+            plan = TilePlan(plan.axes, size.geometry.coarsest)
         exact, rounded = (_classes(part, predictor, plan, intensity) for predictor in predictors)
         overlap += Overlap.of(exact.astype(np.int16), rounded, len(names))
     return {name: None if np.isnan(dice) else float(dice) for name, dice in zip(names, overlap.dice, strict=True)}
@@ -71,12 +71,12 @@ def _part(class_index: NDArray[np.integer], of_class: int, size: NetworkSize, fl
     lengths = list(class_index.shape)
 
     def tile() -> tuple[int, int, int]:
-        z, y, x = (geometry.input_length(length) for length in lengths)
+        z, y, x = (axis.input_length(length) for axis, length in zip(geometry.axes, lengths, strict=True))
         return z, y, x
 
-    while float(size.flop(tile())) > flop and max(lengths) > geometry.multiple:
+    while float(size.flop(tile())) > flop and max(lengths) > geometry.coarsest:
         longest = lengths.index(max(lengths))
-        lengths[longest] -= geometry.multiple
+        lengths[longest] -= geometry.coarsest
     found = np.flatnonzero(class_index == of_class)
     found = found if len(found) else np.flatnonzero(class_index != UNLABELED)
     middle = np.unravel_index(found[len(found) // 2] if len(found) else 0, class_index.shape)

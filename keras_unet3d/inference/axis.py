@@ -8,7 +8,7 @@ plan here and tensors count inside the served graph.
 from dataclasses import dataclass
 from typing import Any
 
-from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.sizes import AxisGeometry
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class AxisTiling:
     volume mirrored up to a multiple; the halo is there as well, save at the ends of the whole.
 
     Attributes:
-        geometry: of the network.
+        geometry: of the network along this axis.
         length: voxels of the volume.
         tile: input voxels of every tile.
         count: tiles.
         stride: voxels from one tile to the next, a multiple of `geometry.multiple`.
     """
 
-    geometry: Geometry
+    geometry: AxisGeometry
     length: Any
     tile: Any
     count: Any
@@ -73,7 +73,7 @@ class AxisTiling:
         Returns:
             First and one past the last, among the features of the tile.
         """
-        scale = 1 << level
+        scale = self.geometry.scale(level)
         is_last = (i + 1) // self.count
         if self.geometry.padding == "valid":
             step = self.stride // scale
@@ -83,13 +83,13 @@ class AxisTiling:
         return (self.write_start(i) - start) // scale, (stop - start) // scale
 
 
-def axis_tiling(length: Any, longest: Any, geometry: Geometry) -> AxisTiling:
+def axis_tiling(length: Any, longest: Any, geometry: AxisGeometry) -> AxisTiling:
     """As few tiles as cover an axis, and all as short as that number of tiles allows.
 
     Args:
         length: voxels of the volume.
         longest: input voxels that a tile may have; at least `shortest_of_many(geometry)`.
-        geometry: of the network.
+        geometry: of the network along this axis.
     """
     multiple, overlap = geometry.multiple, _overlap(geometry)
     strides = -(-(length - overlap) // multiple)  # steps of one multiple from the first voxel to the last tile's end
@@ -101,12 +101,12 @@ def axis_tiling(length: Any, longest: Any, geometry: Geometry) -> AxisTiling:
     return AxisTiling(geometry, length, tile, count, multiple * stride)
 
 
-def shortest_of_many(geometry: Geometry) -> int:
+def shortest_of_many(geometry: AxisGeometry) -> int:
     """Input voxels of the shortest tile that can be one of several along an axis (100 unpadded, 104 padded)."""
     return geometry.margin + _overlap(geometry) + geometry.multiple
 
 
-def _overlap(geometry: Geometry) -> int:
+def _overlap(geometry: AxisGeometry) -> int:
     """Voxels by which what a tile returns is longer than its stride: 4 unpadded; the two halos, 96, zero-padded."""
     if geometry.padding == "valid":
         return (geometry.remainder - geometry.margin) % geometry.multiple

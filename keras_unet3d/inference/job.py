@@ -112,9 +112,9 @@ class SegmentationJob:
     def seconds(self) -> float:
         """How long the networks will take for all of it, from how long one takes for a part of a tile here."""
         tiles, size, predictor = self.plan.tiles, self._members[0].size, self._networks[0][0]
-        part = _each_at_most([tiles.geometry.minimum] * 3, tiles.tile)
+        part = _each_at_most([axis.minimum for axis in tiles.geometry.axes], tiles.tile)
         while part != tiles.tile and float(size.flop(part)) < ENOUGH_TO_TELL:
-            part = _each_at_most([length + tiles.geometry.multiple for length in part], tiles.tile)
+            part = _each_at_most([length + tiles.geometry.coarsest for length in part], tiles.tile)
         planes = np.zeros((*part, size.channels), np.float32)
         step = tiles.slab or len(planes)
 

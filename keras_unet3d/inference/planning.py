@@ -31,13 +31,13 @@ FIXED = 150e6
 """Bytes that a process takes for its first step, whatever the network: threads, compiled kernels."""
 
 THIN = 0.08
-"""What a slab of as many planes as the geometry's multiple costs more than a thick one, as a share of its work."""
+"""What a slab of as many planes as the coarsest axis' multiple costs more than a thick one, as a share of its work."""
 
 ENOUGH = 1.02
 """Of plans whose costs differ by no more than this factor, the one that takes the least memory is chosen."""
 
 SLABS = (1, 2, 3, 4, 6, 8)
-"""Slabs to choose from, in multiples of the geometry's."""
+"""Slabs to choose from, in multiples of the coarsest axis': thinner ones, where z is pooled less, would cost more."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Plan:
     @property
     def overhead(self) -> float:
         """All work against that of one tile for the whole volume: 1 where nothing is computed twice."""
-        whole = [longest_tiling(length, self.tiles.geometry).tile for length in self.tiles.volume]
-        return self.flop / float(self.demand.flop((whole[0], whole[1], whole[2])))
+        z, y, x = (longest_tiling(axis.length, axis.geometry).tile for axis in self.tiles.axes)
+        return self.flop / float(self.demand.flop((z, y, x)))
 
     def __str__(self) -> str:
         twice = "nothing twice" if self.overhead < 1.005 else f"{self.overhead:.2f} times the work of a single tile"
@@ -127,10 +127,10 @@ def make_plan(shape: Sequence[int], demand: Demand, budget: int, held: int = 0) 
         InputError: where no tile is small enough; the message names the smallest budget that works.
     """
     geometry = demand.size.geometry
-    z, y, x = (all_tilings(int(length), geometry) for length in shape[:3])
+    z, y, x = (all_tilings(int(length), axis) for length, axis in zip(shape[:3], geometry.axes, strict=True))
     if demand.devices == 1 and not demand.whole_tiles:
         z = z[:1]
-    thick = [times * geometry.multiple for times in SLABS if (times - 1) * geometry.multiple < z[0].tile]
+    thick = [times * geometry.coarsest for times in SLABS if (times - 1) * geometry.coarsest < z[0].tile]
     slabs = [z[0].tile] if demand.whole_tiles else thick
     tile = tuple(_along(axis, [tiling.tile for tiling in tilings]) for axis, tilings in enumerate((z, y, x)))
     slab = _along(3, slabs)
@@ -138,7 +138,7 @@ def make_plan(shape: Sequence[int], demand: Demand, budget: int, held: int = 0) 
     slab = np.minimum(slab, tile[0]) if demand.whole_tiles else slab
     memory = held + demand.memory(tile, tile[0] if demand.whole_tiles else slab) + 0 * slab
     rounds = np.ceil(number / demand.devices)
-    cost = rounds * demand.flop(tile) * (1 + THIN * geometry.multiple / slab)
+    cost = rounds * demand.flop(tile) * (1 + THIN * geometry.coarsest / slab)
     memory, cost = np.broadcast_arrays(memory, cost)
     if memory.min() > budget:
         raise InputError(

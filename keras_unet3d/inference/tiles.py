@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from keras_unet3d.inference.axis import AxisTiling, axis_tiling, shortest_of_many
-from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.sizes import AxisGeometry, Geometry
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box, Triple
 
@@ -30,13 +30,14 @@ class Tile:
         """What is left of this tile when its first planes are written already: a tile that begins later along z.
 
         Args:
-            planes: that are written; those beyond the last multiple of the geometry's are done again.
+            planes: that are written; those beyond the last multiple along z are done again.
             geometry: of the network.
         """
-        written = planes // geometry.multiple * geometry.multiple
-        lead = 0 if geometry.padding == "valid" else geometry.halo
-        skipped = min(max(self.crop.start[0] + written - lead, 0), self.read.shape[0] - geometry.minimum)
-        skipped = skipped // geometry.multiple * geometry.multiple
+        z, *_ = geometry.axes
+        written = planes // z.multiple * z.multiple
+        lead = 0 if z.padding == "valid" else z.halo
+        skipped = min(max(self.crop.start[0] + written - lead, 0), self.read.shape[0] - z.minimum)
+        skipped = skipped // z.multiple * z.multiple
         later = (self.write.start[0] + written, *self.write.start[1:])
         return Tile(
             Box((self.read.start[0] + skipped, *self.read.start[1:]), self.read.stop),
@@ -54,8 +55,8 @@ class TilePlan:
 
     Attributes:
         axes: how the tiles follow one another along z, y and x.
-        slab: planes of a tile that are read and computed at a time, a multiple of the geometry's; None where a tile is
-            computed as a whole.
+        slab: planes of a tile that are read and computed at a time, a multiple of that of the z axis; None where a tile
+            is computed as a whole.
     """
 
     axes: tuple[AxisTiling, AxisTiling, AxisTiling]
@@ -64,7 +65,8 @@ class TilePlan:
     @property
     def geometry(self) -> Geometry:
         """Of the network that the plan is for."""
-        return self.axes[0].geometry
+        z, y, x = (axis.geometry for axis in self.axes)
+        return Geometry(z.padding, z.depth, (z.unpooled, y.unpooled, x.unpooled))
 
     @property
     def volume(self) -> Triple:
@@ -114,17 +116,17 @@ class TilePlan:
 
 def one_tile(shape: Sequence[int], geometry: Geometry) -> TilePlan:
     """The plan that reads the whole volume at once, whatever it takes."""
-    z, y, x = (longest_tiling(int(length), geometry) for length in shape[:3])
+    z, y, x = (longest_tiling(int(length), axis) for length, axis in zip(shape[:3], geometry.axes, strict=True))
     return TilePlan((z, y, x))
 
 
-def longest_tiling(length: int, geometry: Geometry) -> AxisTiling:
+def longest_tiling(length: int, geometry: AxisGeometry) -> AxisTiling:
     """The tiling of an axis by one tile."""
     longest = max(geometry.input_length(length), shortest_of_many(geometry))
     return axis_tiling(length, longest, geometry)
 
 
-def all_tilings(length: int, geometry: Geometry) -> list[AxisTiling]:
+def all_tilings(length: int, geometry: AxisGeometry) -> list[AxisTiling]:
     """Every tiling of an axis whose tiles are as short as their number allows, longest tile first."""
     shortest = shortest_of_many(geometry)
     longest = max(geometry.input_length(length), shortest)

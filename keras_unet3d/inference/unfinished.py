@@ -217,14 +217,16 @@ def _as_json(plan: TilePlan) -> dict[str, Any]:
         "slab": plan.slab,
         "padding": plan.geometry.padding,
         "depth": plan.geometry.depth,
+        "unpooled": plan.geometry.unpooled,
     }
 
 
 def _plan_of(noted: Mapping[str, Any]) -> TilePlan:
-    geometry = Geometry(noted["padding"], noted["depth"])
+    z_levels, y_levels, x_levels = noted.get("unpooled", (0, 0, 0))  # earlier versions pooled every axis
+    geometry = Geometry(noted["padding"], noted["depth"], (z_levels, y_levels, x_levels))
     z, y, x = (
-        AxisTiling(geometry, *(int(noted[name][axis]) for name in ("volume", "tile", "counts", "stride")))
-        for axis in range(3)
+        AxisTiling(along, *(int(noted[name][axis]) for name in ("volume", "tile", "counts", "stride")))
+        for axis, along in enumerate(geometry.axes)
     )
     return TilePlan((z, y, x), noted["slab"])
 

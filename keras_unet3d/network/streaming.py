@@ -54,19 +54,19 @@ class StreamedNetwork:
         self._dtype = dtype
         self._mirrored = tuple(axis for axis in mirrored)
         names: dict[int, str] = {}
-        levels: dict[str, int] = {}
+        scales: dict[str, int] = {}
         self._steps: list[_Step] = []
         self.normalizations: list[str] = []
         for layer in model.layers:
             names[id(layer.output)] = layer.name
             if isinstance(layer, layers.InputLayer):
                 self._input = layer.name
-                levels[layer.name] = 0
+                scales[layer.name] = 1
                 continue
             sources = layer.input if isinstance(layer.input, list) else [layer.input]
             if isinstance(layer, layers.GroupNormalization):
                 self.normalizations.append(layer.name)
-            self._add(layer, [names[id(source)] for source in sources], levels)
+            self._add(layer, [names[id(source)] for source in sources], scales)
         for step in self._steps:
             step.function = compiled(step.function) if step.compiled else step.function
         self._output = names[id(model.output)]
@@ -85,11 +85,12 @@ class StreamedNetwork:
             steps = _needed(steps[:end], output)
         return Stream(steps, self._input, output, self._dtype, moments or {})
 
-    def _add(self, layer: Any, inputs: list[str], levels: dict[str, int]) -> None:
+    def _add(self, layer: Any, inputs: list[str], scales: dict[str, int]) -> None:
         """Append a step, or let the step before do what works on every voxel by itself."""
         step = self._step(layer, inputs)
-        step.level = levels[inputs[0]]
-        levels[layer.name] = step.level + (step.group > 1) - isinstance(layer, layers.Conv3DTranspose)
+        step.scale = scales[inputs[0]]
+        comes_up = isinstance(layer, layers.Conv3DTranspose)
+        scales[layer.name] = step.scale // layer.strides[0] if comes_up else step.scale * step.group
         before = next((each for each in self._steps if each.name == inputs[0]), None)
         joins = isinstance(layer, layers.ReLU | layers.BatchNormalization) and before is not None and before.compiled
         if joins and before is not None:
@@ -106,10 +107,10 @@ class StreamedNetwork:
                 step.window = layer.kernel_size[0]
                 step.border = step.window // 2 if layer.padding == "same" else 0
                 step.function = self._convolution(layer)
-            case layers.Conv3DTranspose() if layer.strides == layer.kernel_size == (2, 2, 2):
+            case layers.Conv3DTranspose() if layer.strides == layer.kernel_size:
                 step.function = self._transposed(layer)
-            case layers.MaxPooling3D() if layer.pool_size == (2, 2, 2):
-                step.group, step.function = 2, _pooled
+            case layers.MaxPooling3D() if layer.strides == layer.pool_size:
+                step.group, step.function = layer.pool_size[0], _pooled(layer.pool_size)
             case layers.Cropping3D():
                 (step.lead, _), *sides = layer.cropping
                 step.function, step.compiled = _cropped(sides), False
@@ -133,7 +134,7 @@ class StreamedNetwork:
         return convolve
 
     def _transposed(self, layer: Any) -> Callable[[Any], Any]:
-        return lambda planes: ops.conv_transpose(planes, self._kernel(layer), strides=2)
+        return lambda planes: ops.conv_transpose(planes, self._kernel(layer), strides=layer.strides)
 
     def _kernel(self, layer: Any) -> Any:
         kernel = ops.cast(layer.kernel, self._dtype)
@@ -160,7 +161,7 @@ class _Step:
         name: of the last of the layers.
         inputs: names of the steps, or the input, whose planes it takes.
         function: of those planes.
-        level: of the U-Net that its input lies on, 0 for the finest.
+        scale: planes of the tile that one plane of its input comes of.
         window: planes that give one plane.
         border: planes of zeros before the first and after the last.
         group: planes that are taken together.
@@ -172,7 +173,7 @@ class _Step:
     name: str
     inputs: list[str]
     function: Callable[..., Any]
-    level: int = 0
+    scale: int = 1
     window: int = 1
     border: int = 0
     group: int = 1
@@ -252,7 +253,7 @@ class Stream:
             self._pad(step, queues[0], last=last)
         if step.lead:
             self._to_leave_out[step.name] -= queues[0].leave_out(self._to_leave_out[step.name])
-        portion = max(self._portion >> step.level, 1) + step.window - 1
+        portion = max(self._portion // step.scale, 1) + step.window - 1
         available = min(queue.planes for queue in queues)
         taken = min(available, max(portion, step.group)) // step.group * step.group
         if taken < step.window:
@@ -337,8 +338,8 @@ def _needed(steps: Iterable[_Step], output: str) -> list[_Step]:
     return needed[::-1]
 
 
-def _pooled(planes: Any) -> Any:
-    return ops.max_pool(planes, (2, 2, 2), strides=(2, 2, 2))  # all three: on JAX, Keras mistakes a single 2
+def _pooled(factors: tuple[int, int, int]) -> Callable[[Any], Any]:
+    return lambda planes: ops.max_pool(planes, factors, strides=factors)
 
 
 def _joined(*parts: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_unet3d.network.sizes import Geometry, Padding, skip_crop
+from keras_unet3d.network.sizes import AxisGeometry, Geometry, Padding
 from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.box import Triple
 
 Normalization = Literal["batch", "group", "instance"] | None
 Initial = Literal["he_normal", "zeros"]
@@ -21,13 +22,14 @@ CHANNELS_PER_GROUP = 8
 groups of 2 to 64 channels)."""
 
 
-def build_unet3d(
+def build_unet3d(  # noqa: PLR0913 - so many things make a network another
     input_shape: Sequence[int | None] = (116, 132, 132, 3),
     classes: int = 3,
     *,
     filters: int = 32,
     depth: int = 3,
     padding: Padding = "valid",
+    unpooled: Triple = (0, 0, 0),
     normalization: Normalization = "batch",
     seed: int | None = None,
     initial: Initial = "he_normal",
@@ -43,12 +45,14 @@ def build_unet3d(
         filters: channels after the first convolution; doubled before every pooling, and at every level.
         depth: number of poolings.
         padding: ``"valid"``, unpadded as in the paper, where an axis loses 88 voxels; or ``"same"``, zero-padded.
+        unpooled: how many levels, from the finest on, do not pool along z, y and x, for voxels that are farther apart
+            along one axis; with (1, 0, 0) the first pooling is 1×2×2.
         normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
         seed: decides the initial weights; None draws others at every call.
         initial: how kernels begin: ``"he_normal"`` (He et al. 2015), or ``"zeros"``, at once, where all are replaced.
 
     Input shape:
-        ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth)` calls valid.
+        ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth, unpooled)` takes.
 
     Output shape:
         ``(batch, z, y, x, class)``: logits. Unpadded, the output lies in the centre of the input.
@@ -58,14 +62,15 @@ def build_unet3d(
 
     Raises:
         ValueError: if `input_shape` has another number of axes, or a spatial size cannot pass through the network; the
-            message names the next one that can.
+            message names the next one that can. Or if `unpooled` names more levels than there are.
 
     Example:
         >>> model = build_unet3d((116, 132, 132, 3), classes=3)
         >>> model.output_shape
         (None, 28, 44, 44, 3)
     """
-    return _build(3, input_shape, classes, filters, depth, padding, normalization, _initial_kernels(initial, seed))
+    geometry = Geometry(padding, depth, unpooled)
+    return _build(geometry.axes, input_shape, classes, filters, normalization, _initial_kernels(initial, seed))
 
 
 def build_unet2d(
@@ -101,23 +106,23 @@ def build_unet2d(
     Raises:
         ValueError: as `build_unet3d`.
     """
-    return _build(2, input_shape, classes, filters, depth, padding, normalization, _initial_kernels("he_normal", seed))
+    _, *axes = Geometry(padding, depth).axes
+    return _build(axes, input_shape, classes, filters, normalization, _initial_kernels("he_normal", seed))
 
 
 def _build(
-    rank: int,
+    geometry: Sequence[AxisGeometry],
     input_shape: Sequence[int | None],
     classes: int,
     filters: int,
-    depth: int,
-    padding: Padding,
     normalization: Normalization,
     kernels: Iterator[keras.initializers.Initializer],
 ) -> keras.Model:
+    rank, padding, depth = len(geometry), geometry[0].padding, geometry[0].depth
     axes = AXES[-rank:]
     if len(input_shape) != rank + 1:
         raise ValueError(f"Expected input_shape as ({', '.join(axes)}, channel). Received: {tuple(input_shape)}")
-    _check_sizes(axes, input_shape[:-1], Geometry(padding, depth))
+    _check_sizes(axes, input_shape[:-1], geometry)
     convolution, transposed, pooling, cropping = _LAYERS[rank]
 
     def block(x: Any, channels: int, name: str) -> Any:
@@ -131,18 +136,20 @@ def _build(
         x = block(x, filters << level, f"down{level}a")
         x = block(x, filters << (level + 1), f"down{level}b")
         skips.append(x)
-        x = pooling(2, name=f"down{level}_pool")(x)
+        x = pooling([axis.factor(level) for axis in geometry], name=f"down{level}_pool")(x)
 
     x = block(x, filters << depth, "bottom_a")
     x = block(x, filters << (depth + 1), "bottom_b")
 
     for level in reversed(range(depth)):  # the synthesis path
         channels = filters << (level + 1)
-        up = transposed(2 * channels, 2, strides=2, use_bias=False, kernel_initializer=next(kernels), name=f"up{level}")
+        factors = [axis.factor(level) for axis in geometry]
+        kernel = next(kernels)
+        up = transposed(2 * channels, factors, factors, use_bias=False, kernel_initializer=kernel, name=f"up{level}")
         x = up(x)
         skip = skips[level]
         if padding == "valid":
-            skip = cropping(skip_crop(level, depth), name=f"up{level}_crop")(skip)
+            skip = cropping([axis.skip_crop(level) for axis in geometry], name=f"up{level}_crop")(skip)
         x = layers.Concatenate(name=f"up{level}_concat")([skip, x])
         x = block(x, channels, f"up{level}a")
         x = block(x, channels, f"up{level}b")
@@ -180,11 +187,11 @@ def _normalize(x: Any, normalization: Normalization, channels: int, name: str) -
             )
 
 
-def _check_sizes(axes: Sequence[str], sizes: Sequence[int | None], geometry: Geometry) -> None:
-    for axis, size in zip(axes, sizes, strict=True):
-        if size is not None and not geometry.is_valid(size):
+def _check_sizes(axes: Sequence[str], sizes: Sequence[int | None], geometry: Sequence[AxisGeometry]) -> None:
+    for name, size, axis in zip(axes, sizes, geometry, strict=True):
+        if size is not None and not axis.is_valid(size):
             raise ValueError(
-                f"Axis {axis} of input_shape: a {geometry.padding!r} network of depth {geometry.depth} takes "
-                f"{geometry.minimum}, {geometry.minimum + geometry.multiple}, … voxels; the next is "
-                f"{geometry.nearest_valid(size)}. Received: {size}"
+                f"Axis {name} of input_shape: a {axis.padding!r} network of depth {axis.depth} takes "
+                f"{axis.minimum}, {axis.minimum + axis.multiple}, … voxels; the next is "
+                f"{axis.nearest_valid(size)}. Received: {size}"
             )

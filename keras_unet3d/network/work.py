@@ -3,13 +3,15 @@
 Lengths may be integers or arrays of them, so that many tiles can be compared at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
+from operator import floordiv, mul, sub
 from typing import Any, Literal
 
 import numpy as np
 
-from keras_unet3d.network.sizes import CONVOLUTIONS_LOSE, Geometry, skip_crop
+from keras_unet3d.network.sizes import CONVOLUTIONS_LOSE, Geometry
 
 Precision = Literal["float32", "bfloat16"]
 BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2}
@@ -31,7 +33,7 @@ class Layer:
         written: lengths of its output.
         inputs: channels it reads.
         outputs: channels it writes.
-        taps: weights between two channels that one output voxel needs: 27, 8 shared by 8 voxels, or 1.
+        taps: weights between two channels that one output voxel needs: 27, or 1, as of a transposed convolution.
         weights: numbers that it holds, biases left out.
         joined: channels of the skip among its inputs.
     """
@@ -56,7 +58,7 @@ class NetworkSize:
     """What decides how much a network computes and holds.
 
     Attributes:
-        geometry: padding and depth.
+        geometry: padding, depth, and the axes that levels pool along.
         filters: channels after the first convolution.
         channels: of the image.
         classes: to tell apart.
@@ -76,7 +78,7 @@ class NetworkSize:
         def convolution(level: int, outputs: int, joined: int = 0) -> Layer:
             nonlocal lengths, channels
             read, inputs = lengths, channels
-            lengths, channels = _each(read, lambda length: length - loses), outputs
+            lengths, channels = _each(lambda length: length - loses, read), outputs
             weights = CONVOLUTION_TAPS * inputs * outputs
             return Layer(level, read, lengths, inputs, outputs, CONVOLUTION_TAPS, weights, joined)
 
@@ -84,11 +86,11 @@ class NetworkSize:
             yield convolution(level, self.filters << level)
             yield convolution(level, self.filters << (level + 1))
             if level < depth:
-                lengths = _each(lengths, lambda length: length // 2)
+                lengths = _each(floordiv, lengths, self.geometry.factors(level))
         for level in reversed(range(depth)):
-            wide = self.filters << (level + 1)
-            read, lengths = lengths, _each(lengths, lambda length: 2 * length)
-            yield Layer(level, read, lengths, channels, channels, 1, 8 * channels**2)
+            wide, factors = self.filters << (level + 1), self.geometry.factors(level)
+            read, lengths = lengths, _each(mul, lengths, factors)
+            yield Layer(level, read, lengths, channels, channels, 1, prod(factors) * channels**2)
             channels += wide
             yield convolution(level, wide, joined=wide)
             yield convolution(level, wide)
@@ -97,8 +99,8 @@ class NetworkSize:
     @property
     def weights(self) -> int:
         """Numbers that the convolutions hold, biases left out."""
-        smallest = self.geometry.minimum
-        return sum(layer.weights for layer in self.layers((smallest, smallest, smallest)))
+        z, y, x = (axis.minimum for axis in self.geometry.axes)
+        return sum(layer.weights for layer in self.layers((z, y, x)))
 
     def flop(self, tile: Lengths) -> Any:
         """Floating-point operations for a tile."""
@@ -132,17 +134,19 @@ class NetworkSize:
 
         Args:
             tile: lengths of the tile; that along z has no influence.
-            slab: planes that come at a time, a multiple of the geometry's.
+            slab: planes that come at a time, a multiple of that of the z axis.
         """
+        scale = self.geometry.axes[0].scale
         stays: Any = 0
         worst: Any = 0
         for layer in self.layers(tile):
-            planes = slab / (1 << layer.level)
+            planes = slab / scale(layer.level)
             (_, *read), (_, *written) = layer.read, layer.written
             area_read, area_written = read[0] * read[1], written[0] * written[1]
             overlap = 2 if layer.taps > 1 else 0
             stays = stays + overlap * area_read * layer.inputs
-            read_planes = planes if layer.taps > 1 else planes / (1 if layer.read is layer.written else 2)
+            comes_up = layer.taps == 1 and layer.read is not layer.written
+            read_planes = slab / scale(layer.level + comes_up)
             copies = 2 if overlap and self.geometry.padding == "same" else 1  # one of them with zeros around
             now = copies * (read_planes + overlap) * area_read * layer.inputs + planes * area_written * layer.outputs
             if layer.joined:  # both parts are there while they are joined
@@ -179,16 +183,17 @@ class NetworkSize:
 
     def _delay(self, level: int) -> int:
         """Planes of a level's skip that wait until what comes from below has caught up."""
-        if self.geometry.padding == "valid":
-            return skip_crop(level, self.geometry.depth)
-        return self.geometry.halo >> level  # zeros reach as far as an unpadded network looks, and a little further
+        z, *_ = self.geometry.axes
+        if z.padding == "valid":
+            return z.skip_crop(level)
+        return z.halo // z.scale(level)  # zeros reach as far as an unpadded network looks, and a little further
 
     def _skip(self, layer: Layer) -> Lengths:
         """What is kept of a level's output for the way up."""
         if self.geometry.padding == "same":
             return layer.written
-        crop = 2 * skip_crop(layer.level, self.geometry.depth)
-        return _each(layer.written, lambda length: length - crop)
+        z, y, x = (2 * axis.skip_crop(layer.level) for axis in self.geometry.axes)
+        return _each(sub, layer.written, (z, y, x))
 
 
 def _voxels(lengths: Lengths) -> Any:
@@ -196,6 +201,6 @@ def _voxels(lengths: Lengths) -> Any:
     return 1.0 * z * y * x
 
 
-def _each(lengths: Lengths, change: Any) -> Lengths:
-    z, y, x = lengths
-    return change(z), change(y), change(x)
+def _each(change: Callable[..., Any], *lengths: Lengths) -> Lengths:
+    z, y, x = map(change, *lengths)
+    return z, y, x

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,13 +14,17 @@ from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.axis import shortest_of_many
 from keras_unet3d.inference.planning import WHOLE_TILE_BYTES
-from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.network.sizes import AxisGeometry, Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.versions import version_folder
+from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import INTENSITY_RULE
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised whenever an older package would read a model wrongly, or this one an older model."""
+
+OLDEST_FORMAT: Final = 2
+"""That this package still reads: until 3 every axis was pooled at every level."""
 
 AGREEING_DICE = 0.999
 """Dice from which on the labels of two precisions count as the same."""
@@ -50,47 +55,58 @@ class ClassDescription(BaseModel):
 
 
 class TileGeometry(BaseModel):
-    """Which tiles ``serving_default`` takes; what follows from padding and depth is written for other readers."""
+    """Which tiles ``serving_default`` takes; what follows for z, y and x is written for other readers.
+
+    Attributes:
+        padding: of the network.
+        depth: of the network.
+        unpooled: how many levels, from the finest on, do not pool along z, y and x.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     padding: Padding
     depth: Annotated[int, Field(ge=1, le=8)]
+    unpooled: Triple = (0, 0, 0)
 
     @property
     def geometry(self) -> Geometry:
         """The arithmetic behind these numbers."""
-        return Geometry(self.padding, self.depth)
+        return Geometry(self.padding, self.depth, self.unpooled)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def multiple(self) -> int:
+    def multiple(self) -> Triple:
         """Input origins of tiles differ by multiples of this."""
-        return self.geometry.multiple
+        return self._along(lambda axis: axis.multiple)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def remainder(self) -> int:
+    def remainder(self) -> Triple:
         """A valid length leaves this when divided by `multiple`."""
-        return self.geometry.remainder
+        return self._along(lambda axis: axis.remainder)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def minimum(self) -> int:
+    def minimum(self) -> Triple:
         """The shortest valid length."""
-        return self.geometry.minimum
+        return self._along(lambda axis: axis.minimum)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def margin(self) -> int:
+    def margin(self) -> Triple:
         """Voxels that an axis loses from input to output."""
-        return self.geometry.margin
+        return self.geometry.margins
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def halo(self) -> int:
+    def halo(self) -> Triple:
         """Voxels to read beyond those that are kept, on each side."""
-        return self.geometry.halo
+        return self._along(lambda axis: axis.halo)
+
+    def _along(self, number: Callable[[AxisGeometry], int]) -> Triple:
+        z, y, x = map(number, self.geometry.axes)
+        return z, y, x
 
 
 class ModelDescription(BaseModel):
@@ -102,7 +118,7 @@ class ModelDescription(BaseModel):
         channels: names of the image's channels, in order.
         normalization: of the network.
         filters: base filters of the network.
-        geometry: padding and depth of the network, and what follows for tiles.
+        geometry: padding, depth and pooled axes of the network, and what follows for tiles.
         statistics: of batch normalisation, ``"moving"`` or ``"current"`` (those of the tile).
         spacing: along z, y, x, of the volumes it was trained on; None where unknown.
         unit: of the spacing.
@@ -143,7 +159,7 @@ class ModelDescription(BaseModel):
     axis_order: tuple[Literal["z"], Literal["y"], Literal["x"], Literal["channel"]] = ("z", "y", "x", "channel")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     package_version: str = Field(default_factory=package_version)
-    format: Literal[2] = FORMAT
+    format: Literal[2, 3] = FORMAT
 
     @model_validator(mode="after")
     def _check(self) -> "ModelDescription":
@@ -153,8 +169,8 @@ class ModelDescription(BaseModel):
         names = [each.name for each in self.classes]
         if self.bfloat16 is not None and set(self.bfloat16) != set(names):
             raise ValueError(f"bfloat16 needs a Dice for each of {names}; found {list(self.bfloat16)}")
-        geometry = self.geometry.geometry
-        if self.tile is not None and not all(_can_be_tiled(length, geometry) for length in self.tile):
+        axes = self.geometry.geometry.axes
+        if self.tile is not None and not all(map(_can_be_tiled, self.tile, axes)):
             raise ValueError(f"the network takes no tiles of z={self.tile[0]} y={self.tile[1]} x={self.tile[2]}")
         return self
 
@@ -188,15 +204,23 @@ class ModelDescription(BaseModel):
         )
 
     def with_tile(self, memory: float) -> "ModelDescription":
-        """The same, and a cube as tile that needs at most so many bytes of memory, where none is given."""
+        """The same, and a tile that needs at most so many bytes of memory, where none is given.
+
+        It moves by as many voxels along every axis: a cube, where all are pooled alike.
+        """
         if self.tile is not None:
             return self
         geometry, size = self.geometry.geometry, self.size
-        length = shortest_of_many(geometry)
-        following = length + geometry.multiple
-        while WHOLE_TILE_BYTES * size.held_whole((following,) * 3) <= memory:
-            length, following = following, following + geometry.multiple
-        return self.model_copy(update={"tile": (length, length, length)})
+        shortest = [shortest_of_many(axis) + geometry.coarsest - axis.multiple for axis in geometry.axes]
+
+        def tile(longer: int) -> Triple:
+            z, y, x = (length + longer * geometry.coarsest for length in shortest)
+            return z, y, x
+
+        longer = 0
+        while WHOLE_TILE_BYTES * size.held_whole(tile(longer + 1)) <= memory:
+            longer += 1
+        return self.model_copy(update={"tile": tile(longer)})
 
 
 def describe_classes(scheme: LabelScheme) -> tuple[ClassDescription, ...]:
@@ -229,10 +253,10 @@ def read_description(path: str | os.PathLike[str]) -> ModelDescription:
                 f"{file}: was written by keras-unet3d {plain.get('package_version')}; this is {package_version()}, "
                 f"which does not know format {found}. Update it: pip install --upgrade keras-unet3d"
             )
-        if isinstance(found, int) and found < FORMAT:
+        if isinstance(found, int) and found < OLDEST_FORMAT:
             raise InputError(
                 f"{file}: was written by keras-unet3d {plain.get('package_version')} in format {found}; this "
-                f"is {package_version()}, which reads format {FORMAT}. Export the model again."
+                f"is {package_version()}, which reads formats from {OLDEST_FORMAT} on. Export the model again."
             )
         return ModelDescription.model_validate(plain)
     except ValidationError as error:
@@ -245,5 +269,5 @@ def read_description(path: str | os.PathLike[str]) -> ModelDescription:
         raise InputError(f"{file}: is damaged ({error}). Export the model again.") from error
 
 
-def _can_be_tiled(length: int, geometry: Geometry) -> bool:
-    return geometry.is_valid(length) and length >= shortest_of_many(geometry)
+def _can_be_tiled(length: int, axis: AxisGeometry) -> bool:
+    return axis.is_valid(length) and length >= shortest_of_many(axis)

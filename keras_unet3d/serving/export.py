@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError, WorkError
-from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
+from keras_unet3d.inference.tiles import one_tile
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
 from keras_unet3d.serving.versions import next_version
 from keras_unet3d.volumes.box import Box, read_mirrored
@@ -129,8 +129,7 @@ def _try(folder: Path, network: Any) -> None:
 
     written = load_model(folder)
     image = np.random.default_rng(0).normal(1000, 300, (2, 3, 4, len(written.description.channels))).astype(np.float32)
-    geometry = written.geometry
-    axes = [axis_tiling(n, max(geometry.input_length(n), shortest_of_many(geometry)), geometry) for n in (2, 3, 4)]
+    axes = one_tile(image.shape, written.geometry).axes
     read = Box.at([axis.read_start(0) for axis in axes], [axis.tile for axis in axes])
     kept = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3]).slices
     tile, intensity = read_mirrored(image, read)[None], volume_intensity(image)

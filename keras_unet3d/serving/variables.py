@@ -55,6 +55,7 @@ def read_network(folder: Path, description: ModelDescription) -> Any:
         filters=description.filters,
         depth=description.geometry.depth,
         padding=description.geometry.padding,
+        unpooled=description.geometry.unpooled,
         normalization=_served_normalization(description),
         initial="zeros",
     )

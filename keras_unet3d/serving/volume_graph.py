@@ -41,7 +41,7 @@ def segment_volume_graph(
 
     def segment(image: Any) -> Any:
         shape = tf.shape(image)[:3]
-        z, y, x = (axis_tiling(shape[axis], tile[axis], size.geometry) for axis in range(3))
+        z, y, x = (axis_tiling(shape[axis], tile[axis], along) for axis, along in enumerate(size.geometry.axes))
         tiles = _Tiles(image, volume_intensity_graph(image)[None], (z, y, x))
         if not tile_normalizations(network):
             return _labels(tiles, network, label_values)

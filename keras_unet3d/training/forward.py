@@ -169,7 +169,7 @@ def _weights_first(layer: keras.layers.Layer) -> Callable[[Any], Any]:
 
 def _with_crop(whole: Any, cropping: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
     """A tensor ``(batch, z, y, x, channel)`` and its crop, whose gradients are added in place."""
-    # A network crops at least 4 voxels on each side: no -after is 0.
+    # A network crops at least 2 voxels on each side: no -after is 0.
     edges = [(before, -after) for before, after in cropping]
     inside = (slice(None), *(slice(*each) for each in edges), slice(None))
     begin, end = ([0, *(each[side] for each in edges), 0] for side in (0, 1))

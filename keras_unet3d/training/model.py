@@ -25,6 +25,7 @@ def build_network(settings: Settings, channels: int, classes: int, precision: st
             filters=network.filters or 0,
             depth=network.depth,
             padding=network.geometry.padding,
+            unpooled=network.geometry.unpooled,
             normalization=None if network.normalization == "none" else network.normalization,
             seed=settings.seed,
         )

@@ -169,11 +169,11 @@ class _Draw:
         self._settings = settings
         self._volumes = volumes
         geometry = settings.network.geometry
-        self._margin = geometry.margin // 2
-        z, y, x = (geometry.output_length(size) for size in settings.tile or ())
-        self._sampler = Sampler(volumes, (z, y, x))
-        self.tile = settings.tile or (z, y, x)
-        self.label_crop = Box.at((self._margin,) * 3, (z, y, x))
+        self._margins = [margin // 2 for margin in geometry.margins]
+        self.tile = settings.tile or (0, 0, 0)
+        returned = geometry.output_lengths(self.tile)
+        self._sampler = Sampler(volumes, returned)
+        self.label_crop = Box.at(self._margins, returned)
         self.channels = volumes[0].image.shape[-1]
 
     def sample(self, step: int, index: int, attempt: int) -> tuple[TrainingVolume, Place, CoordinateMap, GreyInputs]:
@@ -182,7 +182,7 @@ class _Draw:
         place = self._sampler.place(rng)
         volume = self._volumes[place.volume]
         augmentation = self._settings.augmentation if attempt < ATTEMPTS - 1 else AugmentationSettings.none()
-        coordinate_map = draw_map(augmentation, rng, place.labels.grown(self._margin), volume.spacing)
+        coordinate_map = draw_map(augmentation, rng, place.labels.grown(self._margins), volume.spacing)
         return volume, place, coordinate_map, grey_inputs(draw_grey(augmentation, rng, self.channels))
 
     @cached_property
@@ -198,7 +198,7 @@ class _Draw:
     def plain_image(self, step: int, index: int) -> NDArray[np.float32]:
         """The image of a place, as it lies in the volume."""
         place = self._sampler.place(sample_generator(self._settings.seed, step, index))
-        return read_mirrored(self._volumes[place.volume].image, place.labels.grown(self._margin))
+        return read_mirrored(self._volumes[place.volume].image, place.labels.grown(self._margins))
 
 
 def _until_labeled(source: Source, step: tf.Tensor, index: tf.Tensor) -> tuple[Any, tf.Tensor]:

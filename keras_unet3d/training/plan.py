@@ -11,6 +11,7 @@ from keras_unet3d.augmentation.settings import PAPER_SIGMA
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.training.pooling import choose_unpooled
 from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
 from keras_unet3d.training.step_memory import must_recompute, step_memory
@@ -91,10 +92,12 @@ def resolve(
     filters = decided("network.filters", network.filters, lambda: _filters(settings, has_gpu=has_gpu))
     precision = decided("precision", settings.precision, lambda: _precision(filters, bfloat16=bfloat16))
     settings = settings.model_copy(update={"precision": precision})
+    unpooled = decided("network.unpooled", network.unpooled, lambda: _unpooled(settings, typical, spacing))
+    settings = settings.model_copy(update={"network": network.model_copy(update={"unpooled": unpooled})})
     padding = decided("network.padding", network.padding, lambda: _padding(settings, typical, size))
     batch_size = decided("batch_size", settings.batch_size, lambda: _batch_size(padding, parts))
     check_shares(settings, batch_size, devices)
-    geometry = Geometry(padding, network.depth)
+    geometry = Geometry(padding, network.depth, unpooled)
     size_of_network = NetworkSize(geometry, filters, 1, 2)  # which image and how many classes hardly matters
 
     def fits(tile: Any) -> Any:
@@ -116,7 +119,12 @@ def resolve(
     resolved = settings.model_copy(
         update={
             "network": network.model_copy(
-                update={"filters": filters, "padding": padding, "normalization": normalization}
+                update={
+                    "filters": filters,
+                    "padding": padding,
+                    "unpooled": unpooled,
+                    "normalization": normalization,
+                }
             ),
             "augmentation": replace(augmentation, displacement_sigma=sigma),
             "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
@@ -187,6 +195,19 @@ def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
     return 16, "half the paper's: a CPU takes four times as many steps in the same time"
 
 
+def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[float]) -> tuple[Triple, str]:
+    network, tile = settings.network, settings.tile
+    unpooled, reason = choose_unpooled(typical, spacing, network.depth)
+    paddings: list[Padding] = [network.padding] if network.padding else ["valid", "same"]
+
+    def fits(levels: Triple) -> bool:
+        return tile is None or any(Geometry(padding, network.depth, levels).takes(tile) for padding in paddings)
+
+    if tile is not None and fits((0, 0, 0)) and not fits(unpooled):
+        return (0, 0, 0), f"the tile that is set, {named(tile)}, fits no other"
+    return unpooled, reason
+
+
 def _padding(settings: Settings, typical: Any, size: str) -> tuple[Padding, str]:
     padding, reason = _usual_padding(typical, size)
     other: Padding = "same" if padding == "valid" else "valid"
@@ -225,8 +246,8 @@ def check_shares(settings: Settings, batch_size: int, devices: int) -> None:
 
 
 def _takes(padding: Padding, settings: Settings) -> bool:
-    geometry = Geometry(padding, settings.network.depth)
-    return all(geometry.is_valid(size) for size in settings.tile or ())
+    geometry = settings.network.model_copy(update={"padding": padding}).geometry
+    return settings.tile is None or geometry.takes(settings.tile)
 
 
 def _usual_padding(typical: Any, size: str) -> tuple[Padding, str]:
@@ -243,7 +264,7 @@ def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> t
 
 
 def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
-    returned = [geometry.output_length(edge) for edge in choice.tile]
+    returned = geometry.output_lengths(choice.tile)
     labels = f"in which about {choice.labelled:,.0f} of {prod(returned):,} voxels are labelled on the average"
     if choice.tile != choice.usual:
         return (

@@ -12,6 +12,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
             "filters": 32,
             "depth": 3,
             "padding": "valid",
+            "unpooled": "x=0 y=0 z=0",
             "normalization": "batch",
             "statistics": "current",
         },

@@ -37,6 +37,13 @@ NamedSizes = Annotated[Triple, BeforeValidator(_read_sizes), PlainSerializer(nam
 """Sizes along z, y, x; written ``"x=64 y=64 z=32"``."""
 
 
+def _read_levels(value: Any) -> Any:
+    return parse_named(value, missing=0) if isinstance(value, str) else value
+
+
+NamedLevels = Annotated[Triple, BeforeValidator(_read_levels), PlainSerializer(named)]
+"""Levels of the network along z, y, x; written ``"x=0 y=0 z=1"``, or ``"z=1"``."""
+
 Devices = Literal["one", "all"]
 """Of this machine, that share each step."""
 AugmentOn = Literal["auto", "cpu", "device"]
@@ -53,13 +60,19 @@ class NetworkSettings(_Settings):
     filters: int | None = Field(None, ge=1, le=256)
     depth: int = Field(3, ge=1, le=5)
     padding: Padding | None = None
+    unpooled: NamedLevels | None = None
     normalization: Literal["batch", "group", "instance", "none"] | None = None
     statistics: Literal["moving", "current"] = "moving"
 
     @property
     def geometry(self) -> Geometry:
         """Sizes that the resolved network takes."""
-        return Geometry(self.padding or "valid", self.depth)
+        return Geometry(self.padding or "valid", self.depth, self.unpooled or (0, 0, 0))
+
+    @model_validator(mode="after")
+    def _levels_exist(self) -> Self:
+        _ = self.geometry
+        return self
 
 
 class OptimizerSettings(_Settings):
@@ -156,13 +169,13 @@ class Settings(_Settings):
 
     @model_validator(mode="after")
     def _tile_fits_network(self) -> Self:
-        if self.tile is not None and self.network.padding is not None:
-            geometry = self.network.geometry
-            for axis, size in zip(AXES, self.tile, strict=True):
-                if not geometry.is_valid(size):
+        network = self.network
+        if self.tile is not None and network.padding is not None and network.unpooled is not None:
+            for name, size, axis in zip(AXES, self.tile, network.geometry.axes, strict=True):
+                if not axis.is_valid(size):
                     raise ValueError(
-                        f"tile {axis}={size}: the {geometry.padding!r} network takes {geometry.minimum}, "
-                        f"{geometry.minimum + geometry.multiple}, … voxels; the next is {geometry.nearest_valid(size)}"
+                        f"tile {name}={size}: the {axis.padding!r} network takes {axis.minimum}, "
+                        f"{axis.minimum + axis.multiple}, … voxels; the next is {axis.nearest_valid(size)}"
                     )
         return self
 

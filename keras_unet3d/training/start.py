@@ -14,6 +14,7 @@ from keras_unet3d.network.unet import EPSILON
 from keras_unet3d.serving.description import ModelDescription, read_description
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.volumes.axes import named
 
 _INPUT_AXIS, _OUTPUT_AXIS = -2, -1
 """Of a kernel ``(z, y, x, input, output)``."""
@@ -65,6 +66,7 @@ def with_network_of_start(settings: Settings) -> Settings:
         "filters": description.filters,
         "depth": description.geometry.depth,
         "padding": description.geometry.padding,
+        "unpooled": description.geometry.unpooled,
         "normalization": description.normalization or "none",
         "statistics": description.statistics,
     }
@@ -73,8 +75,8 @@ def with_network_of_start(settings: Settings) -> Settings:
         ours = getattr(network, name)
         if ours not in (None, theirs[name]):
             raise InputError(
-                f"network.{name} = {ours!r}, but the model to begin with, {folder}, has {theirs[name]!r}. Leave "
-                f"network.{name} out, or begin without a model."
+                f"network.{name} = {_shown(ours)}, but the model to begin with, {folder}, has {_shown(theirs[name])}. "
+                f"Leave network.{name} out, or begin without a model."
             )
     kept = {"statistics": network.statistics} if "statistics" in network.model_fields_set else {}
     changed = network.model_copy(update={**theirs, **kept})
@@ -89,7 +91,7 @@ def begin_with(start: Start, model: keras.Model, images: NDArray[np.float32]) ->
 
     Args:
         start: what to begin with.
-        model: of the same filters, depth and padding.
+        model: of the same filters, depth, padding and pooled axes.
         images: tiles as training will see them, ``(batch, z, y, x, channel)``.
     """
     known: dict[int, Any] = {id(model.input): ops.convert_to_tensor(images)}
@@ -143,6 +145,10 @@ def _picked(value: Any, new: Any, numbers: Sequence[int | None], axis: int) -> A
     known, fresh = np.moveaxis(value, axis, 0), np.moveaxis(new, axis, 0)
     rows = [known[number] if number is not None else fresh[at] for at, number in enumerate(numbers)]
     return np.stack(rows, axis)
+
+
+def _shown(value: Any) -> str:
+    return repr(named(value) if isinstance(value, tuple) else value)
 
 
 def _places(names: Sequence[str], known: Sequence[str]) -> tuple[int | None, ...]:

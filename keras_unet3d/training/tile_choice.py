@@ -82,7 +82,7 @@ def choose_tile(
     usual_work = float(size.flop(usual))
     alike = (work <= usual_work) & (work >= LEAST_WORK * usual_work) & fits(edges)
     tiles, work = np.vstack([tiles[alike], usual]), np.append(work[alike], usual_work)
-    labelled = labelled_voxels(volumes, tiles - size.geometry.margin)
+    labelled = labelled_voxels(volumes, tiles - np.array(size.geometry.margins))
     rate = labelled / work
     best = int(rate.argmax())
     gain = float(rate[best] / rate[-1])
@@ -112,19 +112,24 @@ def usual_tile(
     Returns:
         Input voxels along z, y, x, that the network takes.
     """
+    axes = geometry.axes
     if geometry.padding == "valid":
-        longest = [geometry.input_length(int(length)) for length in typical]
-        tile = [min(geometry.nearest_valid(paper), length) for paper, length in zip(PAPER_TILE, longest, strict=True)]
+        tile = [
+            min(axis.nearest_valid(paper), axis.input_length(int(length)))
+            for axis, paper, length in zip(axes, PAPER_TILE, typical, strict=True)
+        ]
         limit = prod(tile)
     else:
-        tile = [geometry.nearest_valid(int(length)) for length in typical]
+        tile = [axis.nearest_valid(int(length)) for axis, length in zip(axes, typical, strict=True)]
     while prod(tile) > limit or not fits((tile[0], tile[1], tile[2])):
         edges = [
-            edge * distance if edge > geometry.minimum else 0.0 for edge, distance in zip(tile, spacing, strict=True)
+            edge * distance if edge > axis.minimum else 0.0
+            for axis, edge, distance in zip(axes, tile, spacing, strict=True)
         ]
         if not any(edges):
             break
-        tile[edges.index(max(edges))] -= geometry.multiple
+        longest = edges.index(max(edges))
+        tile[longest] -= axes[longest].multiple
     z, y, x = tile
     return z, y, x
 
@@ -180,15 +185,15 @@ def _in_cells(plane: NDArray[np.bool_], cell: int) -> NDArray[np.int32]:
 
 def _candidates(typical: Sequence[int], usual: Triple, size: NetworkSize) -> NDArray[np.integer]:
     """Tiles that the network takes, no longer than the volume; of very many, some."""
-    geometry, edges = size.geometry, []
-    for length, edge in zip(typical, usual, strict=True):
-        shortest = geometry.minimum if geometry.padding == "valid" else geometry.nearest_valid(int(FLATTEST * edge))
-        longest = geometry.input_length(int(length))
-        edges.append(np.arange(min(shortest, longest), longest + 1, geometry.multiple))
-    for axis, along in enumerate(edges):
+    edges = []
+    for axis, length, edge in zip(size.geometry.axes, typical, usual, strict=True):
+        shortest = axis.minimum if axis.padding == "valid" else axis.nearest_valid(int(FLATTEST * edge))
+        longest = axis.input_length(int(length))
+        edges.append(np.arange(min(shortest, longest), longest + 1, axis.multiple))
+    for number, along in enumerate(edges):
         tile: list[Any] = [others[0] for others in edges]
-        tile[axis] = along
+        tile[number] = along
         affordable = along[np.asarray(size.flop(tuple(tile))) <= size.flop(usual)]
-        edges[axis] = affordable[:: -(-len(affordable) // EDGES) or 1] if len(affordable) else along[:1]
+        edges[number] = affordable[:: -(-len(affordable) // EDGES) or 1] if len(affordable) else along[:1]
     grid: NDArray[np.integer] = np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1).reshape(-1, 3)
     return grid

@@ -23,8 +23,13 @@ def named(values: Sequence[float], unit: str = "") -> str:
     return f"{text} {unit}".rstrip()
 
 
-def parse_named(text: str, *, minimum: float = 0) -> tuple[float, float, float]:
+def parse_named(text: str, *, minimum: float = 0, missing: float | None = None) -> tuple[float, float, float]:
     """Read ``"x=248 y=244 z=64"``, in any order, back into ``(z, y, x)``.
+
+    Args:
+        text: as people type it.
+        minimum: that every value has at least.
+        missing: of axes that are left out; None where all must be there.
 
     Raises:
         InputError: if an axis is missing, repeated, unknown or below `minimum`.
@@ -36,9 +41,11 @@ def parse_named(text: str, *, minimum: float = 0) -> tuple[float, float, float]:
             values[axis.lower()] = float(value)
         except ValueError:
             break
-    complete = sorted(values) == sorted(AXES) and len(found) == len(AXES)
+    complete = len(values) == len(found) > 0
+    if missing is not None:
+        values = dict.fromkeys(AXES, missing) | values
+    complete = complete and sorted(values) == sorted(AXES)
     if not complete or any(value < minimum for value in values.values()):
-        raise InputError(
-            f"Expected one value of at least {minimum:g} for each axis, such as 'x=64 y=64 z=32'. Received: {text!r}"
-        )
+        expected = "for each axis, such as 'x=64 y=64 z=32'" if missing is None else "for some axes, such as 'z=1'"
+        raise InputError(f"Expected one value of at least {minimum:g} {expected}. Received: {text!r}")
     return values["z"], values["y"], values["x"]

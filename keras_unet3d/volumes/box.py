@@ -72,10 +72,10 @@ class Box:
         """The same box, moved by `offset` (z, y, x)."""
         return Box.at([a + b for a, b in zip(self.start, offset, strict=True)], self.shape)
 
-    def grown(self, margin: int) -> "Box":
-        """The box with `margin` more voxels on each of its six sides; negative shrinks it."""
-        z, y, x = self.start
-        return Box.at((z - margin, y - margin, x - margin), [size + 2 * margin for size in self.shape])
+    def grown(self, margins: Sequence[int]) -> "Box":
+        """The box with so many more voxels (z, y, x) on either side of each axis; negative shrinks it."""
+        start = [first - margin for first, margin in zip(self.start, margins, strict=True)]
+        return Box.at(start, [size + 2 * margin for size, margin in zip(self.shape, margins, strict=True)])
 
     def clipped(self, shape: Sequence[int]) -> "Box":
         """The part of the box that lies inside a volume of `shape`; empty (not negative) where there is none."""

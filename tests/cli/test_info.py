@@ -22,7 +22,17 @@ def test_the_json_has_names_of_channels_and_axes(unet3d, model):
     assert [each["name"] for each in plain["classes"]] == ["background", "cell"]
     assert plain["unlabeled"] == 9
     assert plain["bytes"] > 1000
-    assert plain["geometry"]["minimum"] == 92
+    assert plain["geometry"]["minimum"] == {"z": 92, "y": 92, "x": 92}
+
+
+def test_axes_that_are_not_pooled_alike_are_told_apart(unet3d, model):
+    assert "levels without pooling" not in unet3d("info", model).stdout
+    file = model / "3" / DESCRIPTION_FILE
+    geometry = {"padding": "valid", "depth": 3, "unpooled": [1, 0, 0]}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"geometry": geometry}))
+    told = unet3d("info", model).stdout
+    assert "depth 3, unpadded, levels without pooling: x=0 y=0 z=1" in told
+    assert "of 92, 100, 108, … along x; 92, 100, 108, … along y; 52, 56, 60, … along z; x=88 y=88 z=48 voxels" in told
 
 
 def test_the_folder_may_be_named_with_or_without_the_version(unet3d, model, monkeypatch):

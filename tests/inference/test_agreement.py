@@ -50,7 +50,7 @@ def test_a_part_of_a_large_volume_lies_around_the_class_and_costs_what_it_may():
     box = agreement._part(class_index, 2, SIZE, 2e8)
     assert box.start <= (40, 150, 280) < box.stop
     assert box.clipped(class_index.shape) == box
-    z, y, x = (SIZE.geometry.input_length(length) for length in box.shape)
+    z, y, x = (axis.input_length(length) for axis, length in zip(SIZE.geometry.axes, box.shape, strict=True))
     assert SIZE.flop((z, y, x)) <= 2e8
     assert agreement._part(class_index[:4, :4, :4], 0, SIZE, 1e12).shape == (4, 4, 4)
 

@@ -5,27 +5,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
-from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.sizes import AxisGeometry, Geometry
 from keras_unet3d.network.work import NetworkSize
 
-geometries = st.builds(Geometry, padding=st.sampled_from(["valid", "same"]), depth=st.integers(1, 4))
+geometries = st.builds(
+    lambda padding, depth, unpooled: AxisGeometry(padding, depth, min(unpooled, depth)),
+    st.sampled_from(["valid", "same"]),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
 
 
 def test_the_papers_tile_moves_by_40_although_it_returns_44():
-    tiling = axis_tiling(248, 132, Geometry())
+    tiling = axis_tiling(248, 132, AxisGeometry())
     assert (tiling.tile, tiling.stride, tiling.count) == (132, 40, 7)
     assert [tiling.read_start(i) for i in range(3)] == [-44, -4, 36]
     assert [(tiling.write_start(i), tiling.write_stop(i)) for i in (0, 1, 6)] == [(0, 40), (40, 80), (240, 248)]
 
 
 def test_the_last_tile_uses_all_that_it_returns():
-    tiling = axis_tiling(84, 132, Geometry())  # 40 + 44
+    tiling = axis_tiling(84, 132, AxisGeometry())  # 40 + 44
     assert (tiling.count, tiling.write_start(1), tiling.write_stop(1)) == (2, 40, 84)
-    assert axis_tiling(85, 132, Geometry()).count == 3
+    assert axis_tiling(85, 132, AxisGeometry()).count == 3
 
 
 def test_a_padded_tile_keeps_all_but_its_halo_and_stays_inside_the_whole():
-    tiling = axis_tiling(245, 152, Geometry("same"))  # the whole is 248, 56 voxels lie between two halos
+    tiling = axis_tiling(245, 152, AxisGeometry("same"))  # the whole is 248, 56 voxels lie between two halos
     assert (tiling.tile, tiling.count) == (152, 3)
     assert [tiling.read_start(i) for i in range(3)] == [0, 56, 96]
     assert [(tiling.write_start(i), tiling.write_stop(i)) for i in range(3)] == [(0, 104), (104, 160), (160, 245)]
@@ -34,8 +39,8 @@ def test_a_padded_tile_keeps_all_but_its_halo_and_stays_inside_the_whole():
 
 @pytest.mark.parametrize(("padding", "shortest"), [("valid", 100), ("same", 104)])
 def test_the_shortest_tile_of_several_moves_by_8(padding, shortest):
-    assert shortest_of_many(Geometry(padding)) == shortest
-    assert axis_tiling(1000, shortest, Geometry(padding)).stride == 8
+    assert shortest_of_many(AxisGeometry(padding)) == shortest
+    assert axis_tiling(1000, shortest, AxisGeometry(padding)).stride == 8
 
 
 @settings(max_examples=400)
@@ -82,10 +87,11 @@ def test_an_axis_that_fits_takes_one_tile_of_the_shortest_valid_length(geometry,
 def test_every_feature_of_the_whole_is_counted_once_and_comes_from_a_tile_that_knows_it(geometry, length, longer):
     tiling = axis_tiling(length, shortest_of_many(geometry) + longer * geometry.multiple, geometry)
     assert tiling.whole == geometry.input_length(length)
-    network = NetworkSize(geometry, filters=1, channels=1, classes=2)
+    along_all = Geometry(geometry.padding, geometry.depth, (geometry.unpooled,) * 3)
+    network = NetworkSize(along_all, filters=1, channels=1, classes=2)
     in_tile, in_whole = (list(network.layers((tile,) * 3)) for tile in (tiling.tile, tiling.whole))
     for of_tile, of_whole in zip(in_tile, in_whole, strict=True):
-        features, scale = of_whole.written[0], 1 << of_tile.level
+        features, scale = of_whole.written[0], geometry.scale(of_tile.level)
         counted = []
         for i in range(tiling.count):
             start, stop = tiling.counted(i, of_tile.level, features)

@@ -19,7 +19,12 @@ GB = 10**9
 
 sizes = st.builds(
     NetworkSize,
-    geometry=st.builds(Geometry, padding=st.sampled_from(["valid", "same"]), depth=st.integers(1, 3)),
+    geometry=st.builds(
+        lambda padding, depth, unpooled: Geometry(padding, depth, (min(unpooled, depth), 0, 0)),
+        st.sampled_from(["valid", "same"]),
+        st.integers(1, 3),
+        st.integers(0, 1),
+    ),
     filters=st.sampled_from([4, 16]),
     channels=st.integers(1, 3),
     classes=st.integers(2, 4),
@@ -80,7 +85,7 @@ def test_no_other_plan_within_the_budget_costs_less(demand, shape, budget):
 
     least = min(
         cost(prod(axis.count for axis in axes), tile)
-        for axes in product(*(all_tilings(length, geometry) for length in shape))
+        for axes in product(*map(all_tilings, shape, geometry.axes))
         if demand.memory(tile := tuple(axis.tile for axis in axes), tile[0] if demand.whole_tiles else 8) <= budget
         and (demand.whole_tiles or demand.devices > 1 or axes[0].count == 1)
     )

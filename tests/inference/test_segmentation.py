@@ -18,14 +18,30 @@ from keras_unet3d.inference.segmentation import TileWork, segment_voxels
 from keras_unet3d.inference.tiles import TilePlan, all_tilings, one_tile
 from keras_unet3d.network.sizes import Geometry
 
-GEOMETRIES = [Geometry("valid", 1), Geometry("same", 1), Geometry("valid", 2), Geometry("same", 2)]
+GEOMETRIES = [
+    Geometry("valid", 1),
+    Geometry("same", 1),
+    Geometry("valid", 2),
+    Geometry("same", 2),
+    Geometry("valid", 2, (1, 0, 0)),
+    Geometry("same", 2, (2, 0, 0)),
+    Geometry("same", 2, (0, 1, 1)),
+    Geometry("valid", 3, (3, 1, 1)),
+]
 
 
 @pytest.fixture(scope="module")
 def predictors(random_network):
     return {
         geometry: NetworkPredictor(
-            random_network(2, filters=2, depth=geometry.depth, padding=geometry.padding, normalization="batch"),
+            random_network(
+                2,
+                filters=2,
+                depth=geometry.depth,
+                padding=geometry.padding,
+                unpooled=geometry.unpooled,
+                normalization="batch",
+            ),
             geometry,
         )
         for geometry in GEOMETRIES
@@ -34,9 +50,8 @@ def predictors(random_network):
 
 def tiles_of(shape, geometry, *, longer=0, slab=None):
     """Tiles that are a few multiples longer than the shortest."""
-    longest = shortest_of_many(geometry) + longer * geometry.multiple
-    z, y, x = (axis_tiling(length, longest, geometry) for length in shape[:3])
-    return TilePlan((z, y, x), slab)
+    longest = [shortest_of_many(axis) + longer * axis.multiple for axis in geometry.axes]
+    return TilePlan(tuple(map(axis_tiling, shape[:3], longest, geometry.axes)), slab)
 
 
 def noise(shape, channels=2):
@@ -64,38 +79,58 @@ def assert_same_as_whole(image, predictor, plan):
 
 
 @pytest.mark.parametrize("axis", [0, 2], ids="zx")
-@pytest.mark.parametrize(("geometry", "length"), list(zip(GEOMETRIES, [15, 28, 16, 60], strict=True)), ids=str)
-def test_tiles_of_every_length_of_an_axis_give_what_the_whole_gives(geometry, length, axis, predictors):
+@pytest.mark.parametrize(
+    ("geometry", "lengths"),
+    list(
+        zip(
+            GEOMETRIES,
+            [(15, 15), (28, 28), (16, 16), (60, 60), (10, 16), (24, 60), (60, 32), (4, 12)],
+            strict=True,
+        )
+    ),
+    ids=str,
+)
+def test_tiles_of_every_length_of_an_axis_give_what_the_whole_gives(geometry, lengths, axis, predictors):
+    length = lengths[axis // 2]
     shape = [5, 6, 7]
     shape[axis] = length
     image = noise(shape)
-    tilings = all_tilings(length, geometry)
+    tilings = all_tilings(length, geometry.axes[axis])
     assert len(tilings) >= 3
     whole = both(image, predictors[geometry], one_tile(shape, geometry))
     assert len(np.unique(whole[0])) >= 2
     for i, tiling in enumerate(tilings):
         axes = list(one_tile(shape, geometry).axes)
         axes[axis] = tiling
-        plan = TilePlan(tuple(axes), 2 * geometry.multiple * (i % 3) or None)
+        plan = TilePlan(tuple(axes), 2 * geometry.axes[0].multiple * (i % 3) or None)
         assert_same(both(image, predictors[geometry], plan), whole)
 
 
 @pytest.mark.parametrize(
     ("geometry", "shape"),
-    list(zip(GEOMETRIES, [(9, 11, 8), (19, 20, 21), (6, 11, 8), (54, 55, 57)], strict=True)),
+    list(
+        zip(
+            GEOMETRIES,
+            [
+                *[(9, 11, 8), (19, 20, 21), (6, 11, 8), (54, 55, 57)],
+                *[(5, 11, 8), (22, 55, 57), (54, 29, 31), (3, 5, 7)],
+            ],
+            strict=True,
+        )
+    ),
     ids=str,
 )
 def test_tiles_that_meet_along_all_axes_give_what_the_whole_gives(geometry, shape, predictors):
-    z, y, x = (all_tilings(length, geometry)[1] for length in shape)
-    plan = TilePlan((z, y, x), geometry.multiple)
+    z, y, x = (all_tilings(length, axis)[1] for length, axis in zip(shape, geometry.axes, strict=True))
+    plan = TilePlan((z, y, x), geometry.coarsest)
     assert plan.counts == (2, 2, 2)
     assert_same_as_whole(noise(shape), predictors[geometry], plan)
 
 
-@settings(max_examples=10)
+@settings(max_examples=15)
 @given(st.sampled_from(GEOMETRIES), st.tuples(*[st.integers(1, 25)] * 3), st.integers(4, 8), st.integers(0, 5))
 def test_volumes_of_every_size_come_out_as_in_one_tile(predictors, geometry, shape, longer, slab):
-    plan = tiles_of(shape, geometry, longer=longer, slab=slab * geometry.multiple or None)
+    plan = tiles_of(shape, geometry, longer=longer, slab=slab * geometry.axes[0].multiple or None)
     assert_same_as_whole(noise(shape), predictors[geometry], plan)
 
 
@@ -103,7 +138,7 @@ def test_volumes_of_every_size_come_out_as_in_one_tile(predictors, geometry, sha
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_few_voxels_are_enough(n, geometry, predictors):
     for shape in [(n, 1, 1), (1, n, 2)]:
-        assert_same_as_whole(noise(shape), predictors[geometry], tiles_of(shape, geometry, slab=geometry.multiple))
+        assert_same_as_whole(noise(shape), predictors[geometry], tiles_of(shape, geometry, slab=geometry.coarsest))
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -174,7 +209,7 @@ def test_a_plan_for_another_volume_or_network_is_refused(predictors):
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_two_predictors_share_the_tiles_and_give_what_one_gives(geometry, predictors):
     image = noise((6, 65, 7))
-    plan = tiles_of(image.shape, geometry, longer=2, slab=geometry.multiple)
+    plan = tiles_of(image.shape, geometry, longer=2, slab=geometry.coarsest)
     assert len(plan) >= 2
     whole = both(image, predictors[geometry], one_tile(image.shape, geometry))
     classes, probabilities = np.zeros(image.shape[:3], np.uint8), np.zeros((*image.shape[:3], 3), np.float32)
@@ -253,7 +288,7 @@ def test_ctrl_c_waits_for_a_slab_not_for_the_volume(devices):
 
         def push(self, planes, *, last):
             time.sleep(0.01)
-            return np.zeros([length - geometry.margin for length in planes.shape[:3]] + [3], np.float32)
+            return np.zeros((*geometry.output_lengths(planes.shape[:3]), 3), np.float32)
 
     work = TileWork(
         image, plan, np.ones((2, 2)), Results(HeldVoxels(np.zeros(image.shape[:3], np.uint8))), lambda *_: None
@@ -297,7 +332,7 @@ def test_what_fails_in_another_thread_is_raised_and_leaves_no_thread(part, predi
 @given(st.sampled_from(GEOMETRIES), st.integers(0, 30), st.integers(2, 4))
 def test_a_tile_whose_first_planes_are_written_goes_on_where_it_was(predictors, geometry, written, longer):
     image = noise((31, 3, 9))
-    plan = tiles_of(image.shape, geometry, longer=longer, slab=geometry.multiple)
+    plan = tiles_of(image.shape, geometry, longer=longer, slab=geometry.coarsest)
     whole = both(image, predictors[geometry], one_tile(image.shape, geometry))
     progress = {number: min(written, tile.write.shape[0]) for number, tile in enumerate(plan)}
     classes, probabilities = np.full(image.shape[:3], 99, np.uint8), np.zeros((*image.shape[:3], 3), np.float32)
@@ -317,7 +352,7 @@ def test_a_tile_whose_first_planes_are_written_goes_on_where_it_was(predictors, 
     assert_same((classes, probabilities), whole)
     for number, tile in enumerate(plan):
         planes = sum(box.shape[0] for of_tile, box in done_again if of_tile == number)
-        assert planes <= tile.write.shape[0] - progress[number] + geometry.multiple - 1
+        assert planes <= tile.write.shape[0] - progress[number] + geometry.axes[0].multiple - 1
 
 
 def test_an_ensemble_gives_the_mean_of_its_members(random_network):

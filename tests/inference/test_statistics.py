@@ -38,19 +38,31 @@ def probabilities(image, predictor, plan):
         (Geometry("valid", 1), "instance"),
         (Geometry("same", 1), "group"),
         (Geometry("valid", 2), "instance"),
+        (Geometry("valid", 2, (1, 0, 0)), "instance"),
+        (Geometry("same", 2, (2, 1, 0)), "instance"),
     ],
     ids=str,
 )
 def test_one_tile_gives_current_statistics_and_several_give_the_same(geometry, normalization, random_network):
-    model = random_network(1, filters=2, depth=geometry.depth, padding=geometry.padding, normalization=normalization)
+    model = random_network(
+        1,
+        filters=2,
+        depth=geometry.depth,
+        padding=geometry.padding,
+        unpooled=geometry.unpooled,
+        normalization=normalization,
+    )
     image = noise((7, 28 if geometry.padding == "same" else 13, 3))
     predictor = NetworkPredictor(model, geometry)
     current = probabilities(image, predictor, one_tile(image.shape, geometry))
-    whole = TilePlan(one_tile(image.shape, geometry).axes, 4 * geometry.multiple)
+    whole = TilePlan(one_tile(image.shape, geometry).axes, 4 * geometry.coarsest)
     z, y, x = whole.axes
-    shallow = axis_tiling(image.shape[0], z.tile - geometry.multiple, geometry) if geometry.padding == "valid" else z
-    split = axis_tiling(image.shape[1], y.tile - geometry.multiple, geometry)
-    for plan in (whole, TilePlan((shallow, split, x), 6 * geometry.multiple)):
+
+    def shorter(axis):
+        return axis_tiling(axis.length, axis.tile - axis.geometry.multiple, axis.geometry)
+
+    shallow = shorter(z) if geometry.padding == "valid" else z
+    for plan in (whole, TilePlan((shallow, shorter(y), x), 6 * geometry.coarsest)):
         found = probabilities(image, fixed(predictor, image, plan), plan)
         np.testing.assert_allclose(found, current, atol=2e-4)
     assert plan.counts == ((2, 2, 1) if geometry.padding == "valid" else (1, 2, 1))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_unet3d.network.folding import folded
-from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.sizes import AxisGeometry
 from keras_unet3d.network.unet import build_unet2d, build_unet3d
 
 
@@ -31,7 +31,7 @@ def test_the_same_to_rounding_with_scales_of_either_sign(padding, depth):
         build_unet3d((None, None, None, 2), 3, filters=4, depth=depth, padding=padding, seed=1)
     )
     assert min(variable.numpy().min() for variable in model.variables if variable.path.endswith("gamma")) < -0.5
-    n = Geometry(padding, depth).minimum
+    n = AxisGeometry(padding, depth).minimum
     tile = np.random.default_rng(1).standard_normal((2, n, n + 2**depth, n, 2), dtype=np.float32)
     expected = called(model, tile)
     assert expected.std() > 0.1

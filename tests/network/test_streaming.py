@@ -6,15 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.sizes import AxisGeometry, Geometry
 from keras_unet3d.network.streaming import StreamedNetwork
 from keras_unet3d.network.unet import build_unet3d
 
 
-def network(padding: str, depth: int = 2, normalization: str | None = None) -> keras.Model:
-    model = build_unet3d(
-        (None, None, None, 2), 3, filters=4, depth=depth, padding=padding, normalization=normalization, seed=3
-    )
+def network(padding: str, depth: int = 2, normalization: str | None = None, unpooled=(0, 0, 0)) -> keras.Model:
+    options = {"padding": padding, "depth": depth, "unpooled": unpooled, "normalization": normalization}
+    model = build_unet3d((None, None, None, 2), 3, filters=4, seed=3, **options)
     rng = np.random.default_rng(0)
     for variable in model.variables:
         if variable.ndim == 1:
@@ -37,11 +36,21 @@ def streamed(stream, planes: np.ndarray, cuts: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(("depth", "normalization"), [(1, "batch"), (2, None), (3, None)])
-def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, normalization):
-    model = network(padding, depth, normalization)
-    geometry = Geometry(padding, depth)
-    planes = tile(geometry.minimum + 2 * geometry.multiple, geometry.minimum + geometry.multiple, geometry.minimum)
+@pytest.mark.parametrize(
+    ("depth", "normalization", "unpooled"),
+    [
+        (1, "batch", (0, 0, 0)),
+        (2, None, (0, 0, 0)),
+        (3, None, (0, 0, 0)),
+        (2, None, (1, 0, 0)),
+        (2, None, (2, 0, 0)),
+        (2, None, (0, 1, 1)),
+    ],
+)
+def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, normalization, unpooled):
+    model = network(padding, depth, normalization, unpooled)
+    z, y, x = Geometry(padding, depth, unpooled).axes
+    planes = tile(z.minimum + 2 * 2**depth, y.minimum + y.multiple, x.minimum)
     whole = keras.ops.convert_to_numpy(model(planes, training=False))
     steps = StreamedNetwork(model)
     n = planes.shape[1]
@@ -55,8 +64,8 @@ def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, n
 @pytest.mark.parametrize("axes", [(0,), (1, 2)])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_mirrored_kernels_give_the_mirrored_result_of_a_mirrored_tile(axes, padding):
-    model = network(padding)
-    n = Geometry(padding, 2).minimum + 8
+    model = network(padding, unpooled=(1, 0, 0))
+    n = AxisGeometry(padding, 2).minimum + 8
     planes = tile(n, n, n + 4)
     batch_axes = [axis + 1 for axis in axes]
     mirrored = keras.ops.convert_to_numpy(model(np.flip(planes, batch_axes).copy(), training=False))

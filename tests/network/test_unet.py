@@ -30,6 +30,20 @@ def test_channels_along_the_paths_are_those_of_figure_2():
     assert crops == [(4, 4), (16, 16), (40, 40)]
 
 
+def test_a_level_pools_along_the_axes_that_it_is_to():
+    model = build_unet3d((52, 92, 29, 1), filters=2, unpooled=(1, 0, 3), normalization=None)
+    poolings = [layer.pool_size for layer in model.layers if isinstance(layer, keras.layers.MaxPooling3D)]
+    assert poolings == [(1, 2, 1), (2, 2, 1), (2, 2, 1)]
+    transposed = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv3DTranspose)]
+    assert [layer.strides for layer in transposed] == [layer.kernel_size for layer in transposed] == poolings[::-1]
+    crops = [layer.cropping for layer in model.layers if isinstance(layer, keras.layers.Cropping3D)]
+    assert crops == [((4, 4), (4, 4), (2, 2)), ((16, 16), (16, 16), (6, 6)), ((20, 20), (40, 40), (10, 10))]
+    assert model.output_shape == (None, 4, 4, 1, 3)
+    assert [layer.name for layer in model.layers] == [layer.name for layer in build_unet3d(normalization=None).layers]
+    with pytest.raises(ValueError, match="Received: x=0 y=0 z=4"):
+        build_unet3d(unpooled=(4, 0, 0))
+
+
 def test_normalisation_stands_before_every_relu():
     model = build_unet3d()
     for layer in model.layers:

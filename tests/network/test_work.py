@@ -22,11 +22,13 @@ def test_weights_are_those_of_the_paper_s_network_without_its_biases():
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_layers_have_the_sizes_of_the_network(padding, depth):
-    geometry = Geometry(padding, depth)
-    tile = (geometry.minimum, geometry.minimum + geometry.multiple, geometry.minimum + 2 * geometry.multiple)
-    model = build_unet3d((*tile, 2), 3, filters=4, depth=depth, padding=padding, normalization=None)
+@pytest.mark.parametrize(
+    ("depth", "unpooled"), [(1, (0, 0, 0)), (2, (0, 0, 0)), (3, (0, 0, 0)), (2, (1, 0, 2)), (3, (0, 3, 1))]
+)
+def test_layers_have_the_sizes_of_the_network(padding, depth, unpooled):
+    geometry = Geometry(padding, depth, unpooled)
+    tile = tuple(axis.minimum + longer * axis.multiple for longer, axis in enumerate(geometry.axes))
+    model = build_unet3d((*tile, 2), 3, filters=4, depth=depth, padding=padding, unpooled=unpooled, normalization=None)
     convolutions = [
         each for each in model.layers if isinstance(each, keras.layers.Conv3D | keras.layers.Conv3DTranspose)
     ]
@@ -36,10 +38,12 @@ def test_layers_have_the_sizes_of_the_network(padding, depth):
         assert (*layer.read, layer.inputs) == convolution.input.shape[1:]
         assert (*layer.written, layer.outputs) == convolution.output.shape[1:]
         assert layer.weights == int(np.prod(convolution.kernel.shape))
+    whole = NetworkSize(geometry, filters=4, channels=2, classes=3)
+    assert whole.weights == sum(layer.weights for layer in layers)
 
 
 def test_what_a_stream_holds_does_not_grow_with_its_length_and_grows_with_the_slab():
-    for size in (PAPER, NetworkSize(Geometry("same"), 16, 1, 2)):
+    for size in (PAPER, NetworkSize(Geometry("same"), 16, 1, 2), NetworkSize(Geometry("same", 3, (2, 0, 0)), 16, 1, 2)):
         held = [sum(size.held_streamed((planes, 200, 200), 8)) for planes in (100, 1000)]
         assert held[0] == held[1]
         assert sum(size.held_streamed((100, 200, 200), 16)) > held[0]

@@ -35,7 +35,7 @@ def describe():
             "channels": ["lectin", "nuclei"],
             "normalization": "batch",
             "filters": 2,
-            "geometry": {"padding": geometry.padding, "depth": geometry.depth},
+            "geometry": {"padding": geometry.padding, "depth": geometry.depth, "unpooled": geometry.unpooled},
             "unlabeled": 3,
         }
         return ModelDescription.model_validate(plain | changes)
@@ -45,18 +45,19 @@ def describe():
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory, random_network, describe):
-    """Unpadded with moving statistics and with current ones, padded and deeper, padded with groups."""
+    """Unpadded with moving statistics and with current ones, padded, deeper and pooled unevenly, padded with groups."""
     from keras_unet3d.serving.export import export_model
 
     models = {}
-    for name, padding, depth, normalization, statistics, tile in [
-        ("moving", "valid", 1, "batch", "moving", (22, 26, 20)),
-        ("current", "valid", 1, "batch", "current", (22, 26, 20)),
-        ("padded", "same", 2, "batch", "moving", (52, 52, 56)),
-        ("group", "same", 1, "group", "moving", (20, 24, 26)),
+    for name, geometry, normalization, statistics, tile in [
+        ("moving", Geometry("valid", 1), "batch", "moving", (22, 26, 20)),
+        ("current", Geometry("valid", 1), "batch", "current", (22, 26, 20)),
+        ("padded", Geometry("same", 2, (1, 0, 0)), "batch", "moving", (28, 52, 56)),
+        ("group", Geometry("same", 1), "group", "moving", (20, 24, 26)),
     ]:
-        network = random_network(2, filters=2, depth=depth, padding=padding, normalization=normalization, seed=depth)
-        description = describe(Geometry(padding, depth), normalization=normalization, statistics=statistics, tile=tile)
+        options = {"depth": geometry.depth, "padding": geometry.padding, "unpooled": geometry.unpooled}
+        network = random_network(2, filters=2, normalization=normalization, seed=geometry.depth, **options)
+        description = describe(geometry, normalization=normalization, statistics=statistics, tile=tile)
         path = export_model(network, tmp_path_factory.mktemp(name), description)
         models[name] = Exported(path, network, description)
     return models
@@ -86,7 +87,7 @@ class Served:
 
     def volume(self, image):
         """The whole mirrored volume in one tile."""
-        axes = [axis_tiling(n, 1000, self.geometry) for n in image.shape[:3]]
+        axes = list(map(axis_tiling, image.shape[:3], (1000,) * 3, self.geometry.axes))
         read = Box.at([axis.read_start(0) for axis in axes], [axis.whole for axis in axes])
         crop = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3])
         return self.tiles(read_mirrored(image, read)[None], volume_intensity(image)[None])[0][crop.slices]

@@ -35,9 +35,10 @@ def test_what_was_written_is_read(written, describe):
 
 
 def test_other_languages_find_the_sizes_of_tiles(describe):
-    plain = json.loads(describe(Geometry()).model_dump_json())
+    plain = json.loads(describe(Geometry("valid", 3, (1, 0, 0))).model_dump_json())
     assert plain["geometry"] == {
-        "padding": "valid", "depth": 3, "multiple": 8, "remainder": 4, "minimum": 92, "margin": 88, "halo": 44,
+        "padding": "valid", "depth": 3, "unpooled": [1, 0, 0], "multiple": [4, 8, 8], "remainder": [0, 4, 4],
+        "minimum": [52, 92, 92], "margin": [48, 88, 88], "halo": [24, 44, 44],
     }  # fmt: skip
     assert plain["axis_order"] == ["z", "y", "x", "channel"]
 
@@ -72,6 +73,7 @@ def test_the_served_tile_fits_into_its_memory(describe):
     assert description.with_tile(at_148 - 1).tile == (140, 140, 140)
     assert description.with_tile(at_148).tile == (148, 148, 148)
     assert description.with_tile(1).tile == (100, 100, 100)
+    assert describe(Geometry("valid", 3, (1, 0, 0))).with_tile(1).tile == (56, 100, 100)  # moves by 8 along each axis
     assert describe(Geometry(), tile=(100, 132, 116)).with_tile(1e12).tile == (100, 132, 116)
 
 
@@ -84,13 +86,20 @@ def test_contradictions_are_refused(changes, describe):
 
 
 def test_a_newer_package_is_named(written):
-    with pytest.raises(InputError, match=r"keras-unet3d 9\.1.*format 3.*pip install --upgrade"):
-        read_description(written(format=3, package_version="9.1", classes="in a new form"))
+    with pytest.raises(InputError, match=r"keras-unet3d 9\.1.*format 4.*pip install --upgrade"):
+        read_description(written(format=4, package_version="9.1", classes="in a new form"))
 
 
 def test_an_older_format_is_to_be_exported_again(written):
-    with pytest.raises(InputError, match=r"format 1; .* format 2\. Export the model again"):
+    with pytest.raises(InputError, match=r"format 1; .* formats from 2 on\. Export the model again"):
         read_description(written(format=1, package_version="0.0.9"))
+
+
+def test_in_format_2_every_axis_was_pooled_and_one_number_stood_for_all(written):
+    sizes = {"multiple": 2, "remainder": 0, "minimum": 18, "margin": 16, "halo": 8}
+    found = read_description(written(format=2, geometry={"padding": "valid", "depth": 1} | sizes))
+    assert found.geometry.geometry == Geometry("valid", 1)
+    assert found.geometry.halo == (8, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +117,8 @@ def test_bfloat16_agrees_where_every_class_was_seen_to(dice, agrees, describe):
 def test_a_wrong_entry_is_named(written):
     with pytest.raises(InputError, match=r"unet3d\.json: does not describe a model \(geometry\.depth: "):
         read_description(written(geometry={"padding": "valid", "depth": 0}))
+    with pytest.raises(InputError, match="0 to 1 levels that do not pool"):
+        read_description(written(geometry={"padding": "valid", "depth": 1, "unpooled": [2, 0, 0]}))
     with pytest.raises(InputError, match="intensity: "):
         read_description(written(intensity="percentiles"))
 

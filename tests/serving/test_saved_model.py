@@ -60,8 +60,8 @@ def elsewhere(exported, tmp_path_factory):
     rng = np.random.default_rng(1)
     given = {f"volume{shape}": rng.normal(1000, 200, (*shape, 2)).astype(np.float32) for shape in SHAPES}
     for name, model in exported.items():
-        shortest = model.description.geometry.geometry.input_length(8)
-        given[f"{name} tiles"] = rng.normal(100, 20, (2, shortest, shortest, shortest + 4, 2)).astype(np.float32)
+        z, y, x = (axis.input_length(8) for axis in model.description.geometry.geometry.axes)
+        given[f"{name} tiles"] = rng.normal(100, 20, (2, z, y, x + 4, 2)).astype(np.float32)
         given[f"{name} intensity"] = np.array([[[100, 20], [90, 10]], [[110, 30], [100, 20]]], dtype=np.float32)
     folder = tmp_path_factory.mktemp("elsewhere")
     np.savez(folder / "given.npz", **given)
@@ -101,8 +101,8 @@ def test_the_network_is_the_one_that_was_exported(name, exported, served, noise)
     assert loaded.path == model.path
     assert loaded.description.size == loaded.size
     assert loaded.description.tile_dependent == (name in {"current", "group"})
-    n = loaded.geometry.minimum
-    tiles, intensity = noise(1, n, n, n), np.array([[[1000, 200], [900, 100]]], np.float32)
+    z, y, x = (axis.minimum for axis in loaded.geometry.axes)
+    tiles, intensity = noise(1, z, y, x), np.array([[[1000, 200], [900, 100]]], np.float32)
     expected = served(model).tiles(tiles, intensity)
     np.testing.assert_allclose(served(loaded.network, loaded.geometry).tiles(tiles, intensity), expected, atol=1e-5)
     np.testing.assert_allclose(loaded.probabilities(tiles, intensity), expected, atol=1e-5)

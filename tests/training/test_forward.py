@@ -27,6 +27,7 @@ def gradients_of(model, forward, image):
 NETWORKS = {
     "unpadded": ({"padding": "valid"}, (1, 92, 92, 92, 2)),
     "unpadded, depth 1, uneven": ({"padding": "valid", "depth": 1}, (2, 20, 18, 24, 2)),
+    "unpadded, uneven pooling": ({"padding": "valid", "depth": 2, "unpooled": (2, 1, 0)}, (1, 22, 28, 48, 2)),
     "zero-padded": ({"padding": "same", "depth": 2}, (2, 8, 12, 16, 2)),
     "instance": ({"padding": "same", "depth": 2, "normalization": "instance"}, (2, 8, 12, 16, 2)),
     "none": ({"padding": "same", "depth": 1, "normalization": None}, (1, 8, 12, 16, 2)),

@@ -26,7 +26,7 @@ def resolve(settings, shapes, spacing, **machine):
 
 
 def test_large_volumes_get_the_papers_network_on_a_gpu():
-    settings, decisions = resolve(Settings(), [(120, 140, 140)], (2, 1, 1), has_gpu=True)
+    settings, decisions = resolve(Settings(), [(120, 140, 140)], (1.2, 1, 1), has_gpu=True)
     assert (settings.network.padding, settings.network.filters, settings.tile) == ("valid", 32, (116, 132, 132))
     assert settings.batch_size == 1
     assert settings.network.normalization == "batch"
@@ -40,6 +40,7 @@ def test_small_volumes_are_learned_whole_and_padded():
     assert {decision.setting for decision in decisions} == {
         "network.filters",
         "precision",
+        "network.unpooled",
         "network.padding",
         "tile",
         "network.normalization",
@@ -57,6 +58,7 @@ def test_what_is_set_is_not_decided():
     assert (settings.network.filters, settings.tile) == (4, (16, 16, 16))
     undecided = {
         "precision",
+        "network.unpooled",
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",
@@ -73,6 +75,24 @@ def test_small_classes_are_raised_by_dice_or_else_by_weights(dice, weights):
     assert settings.loss.class_weights == weights
 
 
+def test_thick_slices_are_not_pooled_along_z_at_first():
+    """The mouse embryos: the voxels of the second level are about as long as wide."""
+    settings, decisions = resolve(Settings(), [(51, 130, 130)], (0.436, 0.2, 0.2), has_gpu=False)
+    assert (settings.network.unpooled, settings.network.padding) == ((1, 0, 0), "same")
+    assert settings.network.geometry.takes(settings.tile)
+    (told,) = (str(each) for each in decisions if each.setting == "network.unpooled")
+    assert told.startswith("network.unpooled = x=0 y=0 z=1: ")
+    assert "along z voxels are 2.2 times as far apart" in told
+
+
+def test_a_tile_that_is_set_is_taken_by_the_network():
+    """Depth 4, unpadded: 188 = 16·12 − 4 leaves 4 when divided by 8, but 8 divides what z takes with one level less."""
+    deep = {"tile": (188, 188, 188), "network": {"depth": 4, "padding": "valid"}}
+    settings, decisions = resolve(Settings.model_validate(deep), [(200, 300, 300)], (2, 1, 1), has_gpu=True)
+    assert settings.network.unpooled == (0, 0, 0)
+    assert "the tile that is set, x=188 y=188 z=188, fits no other" in str(decisions)
+
+
 def test_a_tile_of_thick_slices_has_edges_of_equal_length():
     z, y, x = usual_tile((51, 130, 130), (2.18, 1, 1), Geometry("same"), 128_000)
     assert z * 2.18 == pytest.approx(y, rel=0.35)
@@ -82,14 +102,16 @@ def test_a_tile_of_thick_slices_has_edges_of_equal_length():
 @given(
     st.tuples(*[st.integers(1, 500)] * 3),
     st.tuples(*[st.floats(0.1, 10)] * 3),
-    st.sampled_from([Geometry("valid"), Geometry("same"), Geometry("same", 2)]),
+    st.sampled_from([Geometry("valid"), Geometry("same"), Geometry("same", 2), Geometry("same", 3, (3, 1, 0))]),
 )
 def test_the_network_takes_every_tile_that_is_chosen(shape, spacing, geometry):
     tile = usual_tile(shape, spacing, geometry, CPU_TILE_VOXELS)
-    assert all(geometry.is_valid(size) for size in tile)
+    assert geometry.takes(tile)
     if geometry.padding == "same":
         assert prod(tile) <= CPU_TILE_VOXELS
-        assert all(size <= geometry.nearest_valid(length) for size, length in zip(tile, shape, strict=True))
+        assert all(
+            size <= axis.nearest_valid(length) for axis, size, length in zip(geometry.axes, tile, shape, strict=True)
+        )
 
 
 def grid(z, y, x, unit="mm"):
@@ -126,11 +148,12 @@ def test_a_tile_that_is_set_decides_the_padding():
 
 
 def test_what_an_unpadded_tile_returns_is_that_of_the_tile():
-    small = Settings.model_validate({"network": {"padding": "valid"}})
-    settings, decisions = resolve(small, [(4, 50, 12)], (1, 1, 1), has_gpu=False)
-    (reason,) = (decision.reason for decision in decisions if decision.setting == "tile")
-    assert settings.tile == (92, 132, 100)
-    assert "x=12 y=44 z=4" in reason
+    for unpooled, tile in (((0, 0, 0), (92, 132, 100)), (None, (32, 132, 44))):
+        small = Settings.model_validate({"network": {"padding": "valid", "unpooled": unpooled}})
+        settings, decisions = resolve(small, [(4, 50, 12)], (1, 1, 1), has_gpu=False)
+        (reason,) = (decision.reason for decision in decisions if decision.setting == "tile")
+        assert settings.tile == tile
+        assert "x=12 y=44 z=4" in reason
 
 
 def test_float16_needs_a_gpu():

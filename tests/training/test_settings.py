@@ -32,8 +32,21 @@ def test_every_mistake_is_named_with_its_place_at_once(tmp_path):
 
 
 def test_a_tile_that_the_network_cannot_take_is_refused():
+    paper = {"tile": "x=132 y=130 z=116", "network.padding": "valid", "network.unpooled": "x=0 y=0 z=0"}
     with pytest.raises(InputError, match=r"^tile y=130: .* the next is 132\.$"):
-        read_settings(None, {"tile": "x=132 y=130 z=116", "network.padding": "valid"})
+        read_settings(None, paper)
+    assert read_settings(None, paper | {"network.unpooled": "y=2"}).tile == (116, 130, 132)
+
+
+def test_axes_that_every_level_pools_are_left_out(tmp_path):
+    settings = read_settings(None, {"network.unpooled": "z=1"})
+    assert settings.network.unpooled == (1, 0, 0)
+    settings.write(tmp_path / "settings.toml")
+    assert 'unpooled = "x=0 y=0 z=1"' in (tmp_path / "settings.toml").read_text()
+    assert read_settings(tmp_path / "settings.toml") == settings
+    for wrong in ("z=4", "z=0.5", "z=-1", "z=1 z=2", "w=1", "1"):
+        with pytest.raises(InputError, match=r"^network"):
+            read_settings(None, {"network.unpooled": wrong})
 
 
 def test_a_tile_with_a_missing_axis_is_refused():
@@ -92,6 +105,7 @@ def test_the_paper_s_preset_is_what_the_paper_names_and_can_be_changed(tmp_path)
     settings = read_settings(None, preset="paper")
     assert settings.tile == (116, 132, 132)
     assert (settings.network.filters, settings.network.padding, settings.network.statistics) == (32, "valid", "current")
+    assert settings.network.unpooled == (0, 0, 0)
     assert (settings.optimizer.name, settings.loss.dice, settings.batch_size) == ("sgd", 0, 1)
     file = tmp_path / "settings.toml"
     file.write_text("batch_size = 2\n[network]\nfilters = 16\n")

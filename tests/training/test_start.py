@@ -74,11 +74,14 @@ def test_the_network_is_that_of_the_model():
     assert settings.start == str(PHANTOM / "1")
     network = settings.network
     assert (network.filters, network.padding) == (known.filters, known.geometry.padding)
+    assert network.unpooled == (0, 0, 0)
     assert network.normalization == (known.normalization or "none")
     same = read_settings(None, {"start": str(PHANTOM), "network.filters": known.filters})
     assert with_network_of_start(same).network == network
     with pytest.raises(InputError, match=r"network.filters = 99, but the model to begin with, .* has \d+\. Leave"):
         with_network_of_start(read_settings(None, {"start": str(PHANTOM), "network.filters": 99}))
+    with pytest.raises(InputError, match=r"network.unpooled = 'x=0 y=0 z=1', but .* has 'x=0 y=0 z=0'"):
+        with_network_of_start(read_settings(None, {"start": str(PHANTOM), "network.unpooled": "z=1"}))
     assert with_network_of_start(read_settings(None)) == read_settings(None)
     with pytest.raises(InputError):
         with_network_of_start(read_settings(None, {"start": str(PHANTOM / "none")}))

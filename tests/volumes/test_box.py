@@ -13,8 +13,8 @@ def test_a_box_in_words_and_numbers():
     assert place.shape == (4, 5, 6)
     assert str(place) == "x=3:9 y=2:7 z=1:5"
     assert place.shifted((1, -1, 0)) == Box((2, 1, 3), (6, 6, 9))
-    assert place.grown(2) == Box((-1, 0, 1), (7, 9, 11))
-    assert place.grown(2).grown(-2) == place
+    assert place.grown((2, 2, 2)) == Box((-1, 0, 1), (7, 9, 11))
+    assert place.grown((2, 1, 0)).grown((-2, -1, 0)) == place
 
 
 def test_slices_cut_the_box_out():
