@@ -70,6 +70,7 @@ def _facts(description: ModelDescription) -> dict[str, str]:
 
     geometry, trained = description.geometry, description.training
     unpooled = f", levels without pooling: {named(geometry.unpooled)}" if any(geometry.unpooled) else ""
+    slices = ", 2D: each slice orthogonal to z is seen alone" if geometry.dimensions < 3 else ""
     facts = {
         "unlabelled": "no value" if description.unlabeled is None else str(description.unlabeled),
         "channels": ", ".join(description.channels),
@@ -79,7 +80,7 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         "images": "of any size",
         "tiles": _tiles(geometry),
         "network": f"{description.parameters:,} parameters, {description.filters} filters, depth {geometry.depth}, "
-        f"{'zero-padded' if geometry.padding == 'same' else 'unpadded'}{unpooled}",
+        f"{'zero-padded' if geometry.padding == 'same' else 'unpadded'}{unpooled}{slices}",
         "normalised by": f"{description.normalization} ({description.statistics} statistics)"
         if description.normalization == "batch"
         else description.normalization or "nothing",

@@ -15,7 +15,7 @@ from keras_unet3d.inference.moments import Fixed, MomentSum
 from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.inference.slabs import read_ahead
 from keras_unet3d.inference.tiles import TilePlan
-from keras_unet3d.network.work import CONVOLUTION_TAPS, NetworkSize
+from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.voxels import Voxels
 
 
@@ -43,7 +43,7 @@ class MomentPasses:
         self._image, self._predictor, self._plan, self._size = image, predictor, plan, size
         self._progress = progress
         whole = [axis.whole for axis in plan.axes]
-        normalised = [layer.taps == CONVOLUTION_TAPS for layer in size.layers(plan.tile)]
+        normalised = [layer.looks_around for layer in size.layers(plan.tile)]
         self._of_tile = [layer for layer, counts in zip(size.layers(plan.tile), normalised, strict=True) if counts]
         self._of_whole = [
             layer

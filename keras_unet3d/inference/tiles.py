@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from keras_unet3d.inference.axis import AxisTiling, axis_tiling, shortest_of_many
-from keras_unet3d.network.sizes import AxisGeometry, Geometry
+from keras_unet3d.network.sizes import AxisGeometry, Dimensions, Geometry
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box, Triple
 
@@ -66,7 +66,8 @@ class TilePlan:
     def geometry(self) -> Geometry:
         """Of the network that the plan is for."""
         z, y, x = (axis.geometry for axis in self.axes)
-        return Geometry(z.padding, z.depth, (z.unpooled, y.unpooled, x.unpooled))
+        dimensions: Dimensions = 3 if z.kernel > 1 else 2
+        return Geometry(z.padding, z.depth, (z.unpooled, y.unpooled, x.unpooled), dimensions)
 
     @property
     def volume(self) -> Triple:

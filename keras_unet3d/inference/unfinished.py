@@ -218,12 +218,13 @@ def _as_json(plan: TilePlan) -> dict[str, Any]:
         "padding": plan.geometry.padding,
         "depth": plan.geometry.depth,
         "unpooled": plan.geometry.unpooled,
+        "dimensions": plan.geometry.dimensions,
     }
 
 
 def _plan_of(noted: Mapping[str, Any]) -> TilePlan:
-    z_levels, y_levels, x_levels = noted.get("unpooled", (0, 0, 0))  # earlier versions pooled every axis
-    geometry = Geometry(noted["padding"], noted["depth"], (z_levels, y_levels, x_levels))
+    z_levels, y_levels, x_levels = noted.get("unpooled", (0, 0, 0))  # earlier versions pooled every axis, in 3D
+    geometry = Geometry(noted["padding"], noted["depth"], (z_levels, y_levels, x_levels), noted.get("dimensions", 3))
     z, y, x = (
         AxisTiling(along, *(int(noted[name][axis]) for name in ("volume", "tile", "counts", "stride")))
         for axis, along in enumerate(geometry.axes)

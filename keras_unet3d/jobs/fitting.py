@@ -305,7 +305,7 @@ def _describe(
             "channels": channels,
             "normalization": None if network.normalization == "none" else network.normalization,
             "filters": network.filters,
-            "geometry": TileGeometry(padding=geometry.padding, depth=geometry.depth, unpooled=geometry.unpooled),
+            "geometry": TileGeometry.of(geometry),
             "statistics": network.statistics,
             "spacing": spacing,
             "unit": unit,

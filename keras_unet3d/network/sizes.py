@@ -1,7 +1,8 @@
 """The arithmetic of sizes: what a 3D U-Net loses at its borders, and which lengths it can take.
 
 Everything follows from the depth, from two 3×3×3 convolutions per level (Çiçek et al. 2016, figure 2), and from the
-axes that a level pools along. No other module knows the numbers 4, 8, 16, 40, 44, 88 and 92.
+axes that a level pools along. A 2D network is one whose convolutions are 1×3×3, and that never pools along z. No other
+module knows the numbers 4, 8, 16, 40, 44, 88 and 92.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from keras_unet3d.volumes.box import Triple
 
 Padding = Literal["valid", "same"]
 
-CONVOLUTIONS_LOSE = 4
-"""Voxels that the two unpadded 3×3×3 convolutions of a level take from an axis."""
+Dimensions = Literal[2, 3]
+
+KERNEL = 3
+"""Voxels that a convolution sees along an axis."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,18 @@ class AxisGeometry:
         padding: ``"valid"``: unpadded convolutions, as in the paper; ``"same"``: zero-padded ones.
         depth: number of levels that end with a pooling; 3 in the paper.
         unpooled: how many of them, from the finest on, do not pool along this axis; 0 in the paper.
+        kernel: voxels that each convolution sees along it: 3, or 1 across the slices of a 2D network.
     """
 
     padding: Padding = "valid"
     depth: int = 3
     unpooled: int = 0
+    kernel: int = KERNEL
+
+    @property
+    def lost(self) -> int:
+        """Voxels that the two unpadded convolutions of a level take (4)."""
+        return 2 * (self.kernel - 1)
 
     def factor(self, level: int) -> int:
         """How many voxels of a level become one by its pooling: 2, or 1 where it does not pool along this axis."""
@@ -48,8 +58,8 @@ class AxisGeometry:
         loses as often as it is coarser, and what its two convolutions on the way up lose (4, 16, 40, 88).
         """
         if level == self.depth:
-            return CONVOLUTIONS_LOSE
-        return CONVOLUTIONS_LOSE + self.factor(level) * self.lost_below(level + 1) + CONVOLUTIONS_LOSE
+            return self.lost
+        return self.lost + self.factor(level) * self.lost_below(level + 1) + self.lost
 
     def skip_crop(self, level: int) -> int:
         """Voxels to cut from each side of the skip at `level` so that it fits what comes up from below (4, 16, 40)."""
@@ -63,11 +73,11 @@ class AxisGeometry:
         pooled from, so this can be more than an unpadded network loses on that side, whose pooling grid begins 2 voxels
         later.
         """
-        reach = CONVOLUTIONS_LOSE // 2
+        reach = self.lost // 2
         for level in range(self.depth):
-            reach = -(-reach // self.factor(level)) + CONVOLUTIONS_LOSE // 2
+            reach = -(-reach // self.factor(level)) + self.lost // 2
         for level in reversed(range(self.depth)):
-            reach = self.factor(level) * reach + CONVOLUTIONS_LOSE // 2
+            reach = self.factor(level) * reach + self.lost // 2
         return reach
 
     @property
@@ -88,7 +98,7 @@ class AxisGeometry:
         """
         if self.padding == "same":
             return 0
-        return sum(CONVOLUTIONS_LOSE * self.scale(level) for level in range(self.depth)) % self.multiple
+        return sum(self.lost * self.scale(level) for level in range(self.depth)) % self.multiple
 
     @property
     def halo(self) -> int:
@@ -145,6 +155,7 @@ class Geometry:
         depth: number of levels that end with a pooling; 3 in the paper.
         unpooled: how many of them, from the finest on, do not pool along z, y and x; none in the paper. With (1, 0, 0)
             the first pooling is 1×2×2 and the others are 2×2×2.
+        dimensions: 3; or 2, where each slice orthogonal to z is seen alone, and no level pools along z.
 
     Raises:
         ValueError: if an axis is to be left out by more levels than there are.
@@ -153,8 +164,11 @@ class Geometry:
     padding: Padding = "valid"
     depth: int = 3
     unpooled: Triple = (0, 0, 0)
+    dimensions: Dimensions = 3
 
     def __post_init__(self) -> None:
+        if self.dimensions == 2:
+            object.__setattr__(self, "unpooled", (self.depth, *self.unpooled[1:]))
         if not all(0 <= levels <= self.depth for levels in self.unpooled):
             raise ValueError(
                 f"Expected 0 to {self.depth} levels that do not pool along an axis, of a network of depth "
@@ -164,7 +178,11 @@ class Geometry:
     @cached_property
     def axes(self) -> tuple[AxisGeometry, AxisGeometry, AxisGeometry]:
         """The arithmetic along z, y and x."""
-        z, y, x = (AxisGeometry(self.padding, self.depth, unpooled) for unpooled in self.unpooled)
+        kernels = (1 if self.dimensions == 2 else KERNEL, KERNEL, KERNEL)
+        z, y, x = (
+            AxisGeometry(self.padding, self.depth, unpooled, kernel)
+            for unpooled, kernel in zip(self.unpooled, kernels, strict=True)
+        )
         return z, y, x
 
     def factors(self, level: int) -> Triple:

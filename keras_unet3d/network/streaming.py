@@ -103,9 +103,10 @@ class StreamedNetwork:
     def _step(self, layer: Any, inputs: list[str]) -> "_Step":
         step = _Step(layer.name, inputs, ops.relu)
         match layer:
-            case layers.Conv3D() if layer.strides == (1, 1, 1) and layer.kernel_size in ((3, 3, 3), (1, 1, 1)):
-                step.window = layer.kernel_size[0]
-                step.border = step.window // 2 if layer.padding == "same" else 0
+            case layers.Conv3D() if layer.strides == (1, 1, 1):
+                step.window, *_ = layer.kernel_size
+                if layer.padding == "same":
+                    step.border, *step.sides = (length // 2 for length in layer.kernel_size)
                 step.function = self._convolution(layer)
             case layers.Conv3DTranspose() if layer.strides == layer.kernel_size:
                 step.function = self._transposed(layer)
@@ -164,6 +165,7 @@ class _Step:
         scale: planes of the tile that one plane of its input comes of.
         window: planes that give one plane.
         border: planes of zeros before the first and after the last.
+        sides: zeros at both ends of y and x, as a convolution wants them.
         group: planes that are taken together.
         lead: planes that are left out at the start.
         compiled: whether the function is worth compiling.
@@ -176,6 +178,7 @@ class _Step:
     scale: int = 1
     window: int = 1
     border: int = 0
+    sides: Sequence[int] = (0, 0)
     group: int = 1
     lead: int = 0
     compiled: bool = True
@@ -259,9 +262,9 @@ class Stream:
         if taken < step.window:
             return False
         inputs = [queue.take(taken, keep=step.window - 1) for queue in queues]
-        if step.border:  # not in the function, where TensorFlow's fused padding takes more time and memory
-            sides = (step.border, step.border)
-            inputs.append(ops.pad(inputs.pop(), [(0, 0), (0, 0), sides, sides, (0, 0)]))
+        if any(step.sides):  # not in the function, where TensorFlow's fused padding takes more time and memory
+            y, x = ((side, side) for side in step.sides)
+            inputs.append(ops.pad(inputs.pop(), [(0, 0), (0, 0), y, x, (0, 0)]))
         if step.normalization:
             result = step.function(inputs.pop(), *self._moments[step.normalization])
         else:

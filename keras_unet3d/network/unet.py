@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_unet3d.network.sizes import AxisGeometry, Geometry, Padding
+from keras_unet3d.network.sizes import AxisGeometry, Dimensions, Geometry, Padding
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.box import Triple
 
@@ -30,6 +30,7 @@ def build_unet3d(  # noqa: PLR0913 - so many things make a network another
     depth: int = 3,
     padding: Padding = "valid",
     unpooled: Triple = (0, 0, 0),
+    dimensions: Dimensions = 3,
     normalization: Normalization = "batch",
     seed: int | None = None,
     initial: Initial = "he_normal",
@@ -47,12 +48,14 @@ def build_unet3d(  # noqa: PLR0913 - so many things make a network another
         padding: ``"valid"``, unpadded as in the paper, where an axis loses 88 voxels; or ``"same"``, zero-padded.
         unpooled: how many levels, from the finest on, do not pool along z, y and x, for voxels that are farther apart
             along one axis; with (1, 0, 0) the first pooling is 1×2×2.
+        dimensions: 3; or 2 for the network that the paper compares with (section 4.1): convolutions are 1×3×3, and no
+            level pools along z, so that each slice orthogonal to it is seen alone.
         normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
         seed: decides the initial weights; None draws others at every call.
         initial: how kernels begin: ``"he_normal"`` (He et al. 2015), or ``"zeros"``, at once, where all are replaced.
 
     Input shape:
-        ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth, unpooled)` takes.
+        ``(batch, z, y, x, channel)``, sizes that `Geometry(padding, depth, unpooled, dimensions)` takes.
 
     Output shape:
         ``(batch, z, y, x, class)``: logits. Unpadded, the output lies in the centre of the input.
@@ -69,7 +72,7 @@ def build_unet3d(  # noqa: PLR0913 - so many things make a network another
         >>> model.output_shape
         (None, 28, 44, 44, 3)
     """
-    geometry = Geometry(padding, depth, unpooled)
+    geometry = Geometry(padding, depth, unpooled, dimensions)
     return _build(geometry.axes, input_shape, classes, filters, normalization, _initial_kernels(initial, seed))
 
 
@@ -84,6 +87,8 @@ def build_unet2d(
     seed: int | None = None,
 ) -> keras.Model:
     """Build the 2D network that the paper compares with: the same steps on single slices (section 4.1).
+
+    `build_unet3d` with two dimensions is the same network for the slices of a volume.
 
     Args:
         input_shape: ``(y, x, channel)``; a spatial size of None is decided at every call.
@@ -125,8 +130,12 @@ def _build(
     _check_sizes(axes, input_shape[:-1], geometry)
     convolution, transposed, pooling, cropping = _LAYERS[rank]
 
+    kernel_size = [axis.kernel for axis in geometry]
+
     def block(x: Any, channels: int, name: str) -> Any:
-        x = convolution(channels, 3, padding=padding, kernel_initializer=next(kernels), name=f"{name}_conv")(x)
+        x = convolution(channels, kernel_size, padding=padding, kernel_initializer=next(kernels), name=f"{name}_conv")(
+            x
+        )
         x = _normalize(x, normalization, channels, name=f"{name}_norm")
         return layers.ReLU(name=f"{name}_relu")(x)
 

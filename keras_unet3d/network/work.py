@@ -11,13 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_unet3d.network.sizes import CONVOLUTIONS_LOSE, Geometry
+from keras_unet3d.network.sizes import Geometry
 
 Precision = Literal["float32", "bfloat16"]
 BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2}
-
-CONVOLUTION_TAPS = 27
-"""Weights between two channels of a 3×3×3 convolution, which a normalisation may follow."""
 
 Lengths = tuple[Any, Any, Any]
 """Voxels along z, y, x."""
@@ -33,7 +30,8 @@ class Layer:
         written: lengths of its output.
         inputs: channels it reads.
         outputs: channels it writes.
-        taps: weights between two channels that one output voxel needs: 27, or 1, as of a transposed convolution.
+        taps: weights between two channels that one output voxel needs: 27, 9 in 2D, or 1, as of a transposed
+            convolution.
         weights: numbers that it holds, biases left out.
         joined: channels of the skip among its inputs.
     """
@@ -52,13 +50,18 @@ class Layer:
         """Floating-point operations; a multiplication and an addition are two."""
         return 2.0 * self.taps * self.inputs * self.outputs * _voxels(self.written)
 
+    @property
+    def looks_around(self) -> bool:
+        """Whether it is one of the convolutions of a level, which a normalisation may follow."""
+        return self.taps > 1
+
 
 @dataclass(frozen=True)
 class NetworkSize:
     """What decides how much a network computes and holds.
 
     Attributes:
-        geometry: padding, depth, and the axes that levels pool along.
+        geometry: padding, depth, dimensions, and the axes that levels pool along.
         filters: channels after the first convolution.
         channels: of the image.
         classes: to tell apart.
@@ -71,16 +74,17 @@ class NetworkSize:
 
     def layers(self, tile: Lengths) -> Iterator[Layer]:
         """The convolutions for a tile, in their order (Çiçek et al. 2016, figure 2)."""
-        loses = CONVOLUTIONS_LOSE // 2 if self.geometry.padding == "valid" else 0
+        z, y, x = (axis.lost // 2 if axis.padding == "valid" else 0 for axis in self.geometry.axes)
+        loses: Lengths = (z, y, x)
+        taps = prod(axis.kernel for axis in self.geometry.axes)
         depth = self.geometry.depth
         lengths, channels = tile, self.channels
 
         def convolution(level: int, outputs: int, joined: int = 0) -> Layer:
             nonlocal lengths, channels
             read, inputs = lengths, channels
-            lengths, channels = _each(lambda length: length - loses, read), outputs
-            weights = CONVOLUTION_TAPS * inputs * outputs
-            return Layer(level, read, lengths, inputs, outputs, CONVOLUTION_TAPS, weights, joined)
+            lengths, channels = _each(sub, read, loses), outputs
+            return Layer(level, read, lengths, inputs, outputs, taps, taps * inputs * outputs, joined)
 
         for level in range(depth + 1):
             yield convolution(level, self.filters << level)
@@ -111,7 +115,7 @@ class NetworkSize:
         total: Any = 0
         for layer in self.layers(tile):
             total = total + layer.flop
-            number -= layer.taps == CONVOLUTION_TAPS
+            number -= layer.looks_around
             if number < 0:
                 break
         return total
@@ -136,18 +140,19 @@ class NetworkSize:
             tile: lengths of the tile; that along z has no influence.
             slab: planes that come at a time, a multiple of that of the z axis.
         """
-        scale = self.geometry.axes[0].scale
+        along_z = self.geometry.axes[0]
+        scale = along_z.scale
         stays: Any = 0
         worst: Any = 0
         for layer in self.layers(tile):
             planes = slab / scale(layer.level)
             (_, *read), (_, *written) = layer.read, layer.written
             area_read, area_written = read[0] * read[1], written[0] * written[1]
-            overlap = 2 if layer.taps > 1 else 0
+            overlap = along_z.kernel - 1 if layer.looks_around else 0
             stays = stays + overlap * area_read * layer.inputs
-            comes_up = layer.taps == 1 and layer.read is not layer.written
+            comes_up = not layer.looks_around and layer.read is not layer.written
             read_planes = slab / scale(layer.level + comes_up)
-            copies = 2 if overlap and self.geometry.padding == "same" else 1  # one of them with zeros around
+            copies = 2 if layer.looks_around and along_z.padding == "same" else 1  # one of them with zeros around
             now = copies * (read_planes + overlap) * area_read * layer.inputs + planes * area_written * layer.outputs
             if layer.joined:  # both parts are there while they are joined
                 now = np.maximum(now, 2 * planes * area_read * layer.inputs)
@@ -168,7 +173,7 @@ class NetworkSize:
         between: Any = 0
         inside: Any = 0
         worst: Any = 0
-        convolutions = (layer for layer in self.layers(tile) if layer.taps == CONVOLUTION_TAPS)
+        convolutions = (layer for layer in self.layers(tile) if layer.looks_around)
         for number, layer in enumerate(convolutions):
             read, written = _voxels(layer.read) * layer.inputs, _voxels(layer.written) * layer.outputs
             begins = number % 2 == 0  # two at each level

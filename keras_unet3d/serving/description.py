@@ -14,7 +14,7 @@ from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.axis import shortest_of_many
 from keras_unet3d.inference.planning import WHOLE_TILE_BYTES
-from keras_unet3d.network.sizes import AxisGeometry, Geometry, Padding
+from keras_unet3d.network.sizes import AxisGeometry, Dimensions, Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.box import Triple
@@ -61,6 +61,7 @@ class TileGeometry(BaseModel):
         padding: of the network.
         depth: of the network.
         unpooled: how many levels, from the finest on, do not pool along z, y and x.
+        dimensions: of the network; one of 2 sees each slice orthogonal to z alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,11 +69,22 @@ class TileGeometry(BaseModel):
     padding: Padding
     depth: Annotated[int, Field(ge=1, le=8)]
     unpooled: Triple = (0, 0, 0)
+    dimensions: Dimensions = 3
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> "TileGeometry":
+        """Describe a geometry."""
+        return cls(
+            padding=geometry.padding,
+            depth=geometry.depth,
+            unpooled=geometry.unpooled,
+            dimensions=geometry.dimensions,
+        )
 
     @property
     def geometry(self) -> Geometry:
         """The arithmetic behind these numbers."""
-        return Geometry(self.padding, self.depth, self.unpooled)
+        return Geometry(self.padding, self.depth, self.unpooled, self.dimensions)
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -56,6 +56,7 @@ def read_network(folder: Path, description: ModelDescription) -> Any:
         depth=description.geometry.depth,
         padding=description.geometry.padding,
         unpooled=description.geometry.unpooled,
+        dimensions=description.geometry.dimensions,
         normalization=_served_normalization(description),
         initial="zeros",
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keras_unet3d.inference.axis import AxisTiling, axis_tiling
 from keras_unet3d.network.moments import computed, shared_in_groups
 from keras_unet3d.network.statistics import tile_normalizations
-from keras_unet3d.network.work import CONVOLUTION_TAPS, NetworkSize
+from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.intensity_graph import volume_intensity_graph
 from keras_unet3d.serving.moments_graph import Moments, add_moments, no_moments
 from keras_unet3d.volumes.intensity import normalised
@@ -117,7 +117,7 @@ def _with_fixed_moments(tiles: _Tiles, network: Any, size: NetworkSize) -> Calla
     """The network with the moments of the whole mirrored volume: one normalisation after another is fixed."""
     fixed: dict[str, tuple[Any, Any]] = {}
     z, y, x = (axis.whole for axis in tiles.axes)
-    convolutions = [layer for layer in size.layers((z, y, x)) if layer.taps == CONVOLUTION_TAPS]
+    convolutions = [layer for layer in size.layers((z, y, x)) if layer.looks_around]
     for layer, convolution in zip(tile_normalizations(network), convolutions, strict=True):
         moments = _moments_before(layer, tiles, network, fixed, convolution.level, convolution.written)
         fixed[layer.name] = shared_in_groups(layer, moments.mean, moments.variance)

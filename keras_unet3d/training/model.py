@@ -26,6 +26,7 @@ def build_network(settings: Settings, channels: int, classes: int, precision: st
             depth=network.depth,
             padding=network.geometry.padding,
             unpooled=network.geometry.unpooled,
+            dimensions=network.dimensions,
             normalization=None if network.normalization == "none" else network.normalization,
             seed=settings.seed,
         )

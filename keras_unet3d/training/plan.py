@@ -97,7 +97,7 @@ def resolve(
     padding = decided("network.padding", network.padding, lambda: _padding(settings, typical, size))
     batch_size = decided("batch_size", settings.batch_size, lambda: _batch_size(padding, parts))
     check_shares(settings, batch_size, devices)
-    geometry = Geometry(padding, network.depth, unpooled)
+    geometry = Geometry(padding, network.depth, unpooled, network.dimensions)
     size_of_network = NetworkSize(geometry, filters, 1, 2)  # which image and how many classes hardly matters
 
     def fits(tile: Any) -> Any:
@@ -201,7 +201,9 @@ def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[floa
     paddings: list[Padding] = [network.padding] if network.padding else ["valid", "same"]
 
     def fits(levels: Triple) -> bool:
-        return tile is None or any(Geometry(padding, network.depth, levels).takes(tile) for padding in paddings)
+        return tile is None or any(
+            Geometry(padding, network.depth, levels, network.dimensions).takes(tile) for padding in paddings
+        )
 
     if tile is not None and fits((0, 0, 0)) and not fits(unpooled):
         return (0, 0, 0), f"the tile that is set, {named(tile)}, fits no other"

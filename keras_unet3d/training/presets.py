@@ -13,6 +13,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
             "depth": 3,
             "padding": "valid",
             "unpooled": "x=0 y=0 z=0",
+            "dimensions": 3,
             "normalization": "batch",
             "statistics": "current",
         },

@@ -22,7 +22,7 @@ from pydantic import (
 
 from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import InputError
-from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.network.sizes import Dimensions, Geometry, Padding
 from keras_unet3d.training.presets import PRESETS, Preset
 from keras_unet3d.volumes.axes import AXES, named, parse_named
 from keras_unet3d.volumes.box import Triple
@@ -61,13 +61,14 @@ class NetworkSettings(_Settings):
     depth: int = Field(3, ge=1, le=5)
     padding: Padding | None = None
     unpooled: NamedLevels | None = None
+    dimensions: Dimensions = 3
     normalization: Literal["batch", "group", "instance", "none"] | None = None
     statistics: Literal["moving", "current"] = "moving"
 
     @property
     def geometry(self) -> Geometry:
         """Sizes that the resolved network takes."""
-        return Geometry(self.padding or "valid", self.depth, self.unpooled or (0, 0, 0))
+        return Geometry(self.padding or "valid", self.depth, self.unpooled or (0, 0, 0), self.dimensions)
 
     @model_validator(mode="after")
     def _levels_exist(self) -> Self:

@@ -67,6 +67,7 @@ def with_network_of_start(settings: Settings) -> Settings:
         "depth": description.geometry.depth,
         "padding": description.geometry.padding,
         "unpooled": description.geometry.unpooled,
+        "dimensions": description.geometry.dimensions,
         "normalization": description.normalization or "none",
         "statistics": description.statistics,
     }

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ GEOMETRIES = [
     Geometry("same", 2, (2, 0, 0)),
     Geometry("same", 2, (0, 1, 1)),
     Geometry("valid", 3, (3, 1, 1)),
+    Geometry("valid", 2, dimensions=2),
 ]
 
 
@@ -34,14 +36,7 @@ GEOMETRIES = [
 def predictors(random_network):
     return {
         geometry: NetworkPredictor(
-            random_network(
-                2,
-                filters=2,
-                depth=geometry.depth,
-                padding=geometry.padding,
-                unpooled=geometry.unpooled,
-                normalization="batch",
-            ),
+            random_network(2, filters=2, normalization="batch", **asdict(geometry)),
             geometry,
         )
         for geometry in GEOMETRIES
@@ -84,7 +79,7 @@ def assert_same_as_whole(image, predictor, plan):
     list(
         zip(
             GEOMETRIES,
-            [(15, 15), (28, 28), (16, 16), (60, 60), (10, 16), (24, 60), (60, 32), (4, 12)],
+            [(15, 15), (28, 28), (16, 16), (60, 60), (10, 16), (24, 60), (60, 32), (4, 12), (5, 16)],
             strict=True,
         )
     ),
@@ -113,7 +108,7 @@ def test_tiles_of_every_length_of_an_axis_give_what_the_whole_gives(geometry, le
             GEOMETRIES,
             [
                 *[(9, 11, 8), (19, 20, 21), (6, 11, 8), (54, 55, 57)],
-                *[(5, 11, 8), (22, 55, 57), (54, 29, 31), (3, 5, 7)],
+                *[(5, 11, 8), (22, 55, 57), (54, 29, 31), (3, 5, 7), (3, 11, 8)],
             ],
             strict=True,
         )

@@ -11,8 +11,8 @@ from keras_unet3d.network.streaming import StreamedNetwork
 from keras_unet3d.network.unet import build_unet3d
 
 
-def network(padding: str, depth: int = 2, normalization: str | None = None, unpooled=(0, 0, 0)) -> keras.Model:
-    options = {"padding": padding, "depth": depth, "unpooled": unpooled, "normalization": normalization}
+def network(padding: str, depth: int = 2, normalization: str | None = None, **options) -> keras.Model:
+    options |= {"padding": padding, "depth": depth, "normalization": normalization}
     model = build_unet3d((None, None, None, 2), 3, filters=4, seed=3, **options)
     rng = np.random.default_rng(0)
     for variable in model.variables:
@@ -37,19 +37,20 @@ def streamed(stream, planes: np.ndarray, cuts: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(
-    ("depth", "normalization", "unpooled"),
+    ("depth", "normalization", "unpooled", "dimensions"),
     [
-        (1, "batch", (0, 0, 0)),
-        (2, None, (0, 0, 0)),
-        (3, None, (0, 0, 0)),
-        (2, None, (1, 0, 0)),
-        (2, None, (2, 0, 0)),
-        (2, None, (0, 1, 1)),
+        (1, "batch", (0, 0, 0), 3),
+        (2, None, (0, 0, 0), 3),
+        (3, None, (0, 0, 0), 3),
+        (2, None, (1, 0, 0), 3),
+        (2, None, (2, 0, 0), 3),
+        (2, None, (0, 1, 1), 3),
+        (2, None, (0, 0, 0), 2),
     ],
 )
-def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, normalization, unpooled):
-    model = network(padding, depth, normalization, unpooled)
-    z, y, x = Geometry(padding, depth, unpooled).axes
+def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, normalization, unpooled, dimensions):
+    model = network(padding, depth, normalization, unpooled=unpooled, dimensions=dimensions)
+    z, y, x = Geometry(padding, depth, unpooled, dimensions).axes
     planes = tile(z.minimum + 2 * 2**depth, y.minimum + y.multiple, x.minimum)
     whole = keras.ops.convert_to_numpy(model(planes, training=False))
     steps = StreamedNetwork(model)

@@ -87,6 +87,22 @@ def test_the_2d_sibling_is_the_same_network_on_slices():
     assert names == [layer.name for layer in build_unet3d(normalization=None).layers]
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_in_two_dimensions_a_volume_is_its_slices(padding):
+    options = {"filters": 2, "depth": 2, "padding": padding, "normalization": "batch"}
+    slices = build_unet2d((None, None, 2), 3, seed=1, **options)
+    volume = build_unet3d((None, None, None, 2), 3, dimensions=2, **options)
+    volume.set_weights(
+        [
+            weights.reshape(shape)
+            for weights, shape in zip(slices.get_weights(), [each.shape for each in volume.variables], strict=True)
+        ]
+    )
+    image = np.random.default_rng(0).normal(size=(5, 52, 60, 2)).astype(np.float32)
+    expected = keras.ops.convert_to_numpy(slices(image))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(volume(image[None]))[0], expected, atol=1e-5)
+
+
 def test_keras_file_needs_no_custom_objects(tmp_path):
     model = build_unet3d((None, None, None, 1), 2, filters=2, depth=1)
     model.save(tmp_path / "model.keras")

@@ -1,5 +1,7 @@
 """The arithmetic of work and memory, against the paper's figures, Keras, and the network itself."""
 
+from dataclasses import asdict
+
 import keras
 import numpy as np
 import pytest
@@ -23,12 +25,13 @@ def test_weights_are_those_of_the_paper_s_network_without_its_biases():
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(
-    ("depth", "unpooled"), [(1, (0, 0, 0)), (2, (0, 0, 0)), (3, (0, 0, 0)), (2, (1, 0, 2)), (3, (0, 3, 1))]
+    ("depth", "unpooled", "dimensions"),
+    [(1, (0, 0, 0), 3), (2, (0, 0, 0), 3), (3, (0, 0, 0), 3), (2, (1, 0, 2), 3), (3, (0, 3, 1), 3), (2, (0, 0, 1), 2)],
 )
-def test_layers_have_the_sizes_of_the_network(padding, depth, unpooled):
-    geometry = Geometry(padding, depth, unpooled)
+def test_layers_have_the_sizes_of_the_network(padding, depth, unpooled, dimensions):
+    geometry = Geometry(padding, depth, unpooled, dimensions)
     tile = tuple(axis.minimum + longer * axis.multiple for longer, axis in enumerate(geometry.axes))
-    model = build_unet3d((*tile, 2), 3, filters=4, depth=depth, padding=padding, unpooled=unpooled, normalization=None)
+    model = build_unet3d((*tile, 2), 3, filters=4, normalization=None, **asdict(geometry))
     convolutions = [
         each for each in model.layers if isinstance(each, keras.layers.Conv3D | keras.layers.Conv3DTranspose)
     ]

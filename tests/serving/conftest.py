@@ -1,6 +1,6 @@
 """Small exported models, each beside the network that it came from."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def describe():
             "channels": ["lectin", "nuclei"],
             "normalization": "batch",
             "filters": 2,
-            "geometry": {"padding": geometry.padding, "depth": geometry.depth, "unpooled": geometry.unpooled},
+            "geometry": asdict(geometry),
             "unlabeled": 3,
         }
         return ModelDescription.model_validate(plain | changes)
@@ -55,8 +55,7 @@ def exported(tmp_path_factory, random_network, describe):
         ("padded", Geometry("same", 2, (1, 0, 0)), "batch", "moving", (28, 52, 56)),
         ("group", Geometry("same", 1), "group", "moving", (20, 24, 26)),
     ]:
-        options = {"depth": geometry.depth, "padding": geometry.padding, "unpooled": geometry.unpooled}
-        network = random_network(2, filters=2, normalization=normalization, seed=geometry.depth, **options)
+        network = random_network(2, filters=2, normalization=normalization, seed=geometry.depth, **asdict(geometry))
         description = describe(geometry, normalization=normalization, statistics=statistics, tile=tile)
         path = export_model(network, tmp_path_factory.mktemp(name), description)
         models[name] = Exported(path, network, description)

@@ -1,5 +1,7 @@
 """The graph gives the labels that the network gives for the whole mirrored volume, wherever its tiles lie."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +20,7 @@ CASES = [
     (Geometry("same", 2), (52, 52, 56)),
     (Geometry("valid", 2, (1, 0, 0)), (28, 48, 44)),
     (Geometry("same", 2, (2, 0, 1)), (22, 52, 30)),
+    (Geometry("valid", 2, dimensions=2), (3, 48, 44)),
 ]
 GEOMETRIES = [geometry for geometry, _ in CASES]
 
@@ -34,15 +37,11 @@ def image_of(shape):
     return np.random.default_rng(sum(shape)).normal(500, 90, (*shape, 2)).astype(np.float32)
 
 
-def options_of(geometry):
-    return {"depth": geometry.depth, "padding": geometry.padding, "unpooled": geometry.unpooled}
-
-
 @pytest.fixture(scope="module")
 def graphs(random_network, served):
     made = {}
     for geometry, tile in CASES:
-        network = random_network(2, filters=2, **options_of(geometry))
+        network = random_network(2, filters=2, **asdict(geometry))
         made[geometry] = (graph_of(network, geometry, tile), served(network, geometry))
     return made
 
@@ -91,7 +90,7 @@ def test_the_depth_of_the_paper(random_network, served):
 def of_the_volume(request, random_network, served):
     """Two graphs of different tiles with normalisations by the statistics of the volume, and their network."""
     normalization, geometry, tiles = request.param
-    network = random_network(2, filters=16, normalization=normalization, seed=4, **options_of(geometry))
+    network = random_network(2, filters=16, normalization=normalization, seed=4, **asdict(geometry))
     expected = served(network, geometry)
     log_probabilities = np.log(expected.volume(image_of((5, 9, 18))))
     bias = network.get_layer("logits").bias
