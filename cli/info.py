@@ -84,6 +84,7 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         "normalised by": f"{description.normalization} ({description.statistics} statistics)"
         if description.normalization == "batch"
         else description.normalization or "nothing",
+        "intensities": _intensities(description),
         "bfloat16": _agreement(description),
     }
     if trained:
@@ -110,6 +111,16 @@ def _tiles(geometry: TileGeometry) -> str:
         return f"of {sizes[0]}, … voxels along each axis{lost}"
     of_each = "; ".join(f"{each}, … along {axis}" for axis, each in reversed(list(zip(AXES, sizes, strict=True))))
     return f"of {of_each}" + (f"; {named(geometry.margin)} voxels are lost" if any(geometry.margin) else "")
+
+
+def _intensities(description: ModelDescription) -> str:
+    """What becomes of raw intensities."""
+    windows = [
+        f"{name} from {window.low:g} to {window.high:g}, minus {window.offset:g}, by {window.scale:g}"
+        for name, window in description.intensity.windows.items()
+    ]
+    measured = len(windows) < len(description.channels)
+    return "; ".join([*windows, *(["by " + description.intensity.rule] if measured else [])])
 
 
 def _agreement(description: ModelDescription) -> str:

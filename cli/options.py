@@ -101,7 +101,8 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
             return value
         name, equals, text = value.partition("=")
         name = name.strip()
-        if not equals or not all(part.isidentifier() for part in name.split(".")):
+        first, *others = name.split(".")
+        if not equals or not first.isidentifier() or not all(others):  # which may be names of classes and channels
             self.fail(f"Expected a setting such as network.filters=16. Received: {value!r}", param, ctx)
         try:
             return name, tomllib.loads(f"value = {text.strip()}")["value"]

@@ -16,7 +16,7 @@ from keras_unet3d.inference.tiles import TilePlan, one_tile
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.box import Box
-from keras_unet3d.volumes.intensity import volume_intensity
+from keras_unet3d.volumes.intensity import Intensities
 
 FLOP = 2e12
 """Operations to spend in each precision: four tiles of the paper's size through the paper's network."""
@@ -35,7 +35,8 @@ def precision_agreement(
     Args:
         network: a Keras model, spatial sizes None.
         size: of it.
-        volumes: raw image ``(z, y, x, channel)`` and class index ``(z, y, x)``, `UNLABELED` where there is no label.
+        volumes: normalised image ``(z, y, x, channel)`` and class index ``(z, y, x)``, `UNLABELED` where there is no
+            label.
         names: of the classes.
 
     Returns:
@@ -43,12 +44,16 @@ def precision_agreement(
     """
     if not has_bfloat16(devices()):
         return None
-    predictors = [NetworkPredictor(network, size.geometry, precision=each) for each in ("float32", "bfloat16")]
+    as_they_are = Intensities.as_they_are(size.channels)
+    predictors = [
+        NetworkPredictor(network, size.geometry, precision=each, intensities=as_they_are)
+        for each in ("float32", "bfloat16")
+    ]
     overlap = Overlap.none(len(names))
     chosen = volumes[:: max(len(volumes) // VOLUMES, 1)][:VOLUMES]
     for (image, class_index), of_class in zip(chosen, cycle(range(len(names)))):
         box = _part(class_index, of_class, size, FLOP / len(chosen))
-        part, intensity = image[box.slices], volume_intensity(image)
+        part, intensity = image[box.slices], as_they_are.of(image)
         plan = one_tile(box.shape, size.geometry)
         if not predictors[0].tile_dependent:
             plan = TilePlan(plan.axes, size.geometry.coarsest)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.inference.predictor import Predictor, TileStream
 from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.volumes.intensity import volume_intensity
 from keras_unet3d.volumes.voxels import Voxels
 
 
@@ -45,8 +46,8 @@ class Ensemble:
         return any(member.tile_dependent for member in self.members)
 
     def intensity(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a whole raw volume."""
-        return self.members[0].intensity(image)
+        """Offset and scale ``(channel, 2)`` of a whole raw volume; in place of some, members may have windows."""
+        return volume_intensity(image)
 
     def start(self, intensity: NDArray[np.float32]) -> "_MeanStream":
         """Begin a tile in every member."""

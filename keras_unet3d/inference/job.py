@@ -30,6 +30,7 @@ from keras_unet3d.network.clones import clone
 from keras_unet3d.network.work import NetworkSize, Precision
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Box, Triple
+from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 from keras_unet3d.volumes.volume import Volume
 
 Statistics = Literal["moving", "volume", "current"]
@@ -48,6 +49,7 @@ class Member:
         size: of it.
         bfloat16_agrees: whether both precisions were seen to give the same labels.
         mirrored_axes: axes (``"z"``, ``"y"``, ``"x"``) that its training mirrored.
+        intensities: that it wants.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Member:
     size: NetworkSize
     bfloat16_agrees: bool
     mirrored_axes: tuple[str, ...]
+    intensities: Intensities = PER_VOLUME
 
 
 ENOUGH_TO_TELL = 1e10
@@ -143,7 +146,8 @@ class SegmentationJob:
         progress(self.done)
         tiles = self.plan.tiles
         results = self._results()
-        intensity = self._networks[0][0].intensity(self.volume.voxels)
+        predictors = [networks[0] if len(networks) == 1 else Ensemble(networks) for networks in self._networks]
+        intensity = predictors[0].intensity(self.volume.voxels)
         self._fix_moments(intensity, progress)
         share, done = self._share_of_statistics, self._labelled
         written = dict(self._unfinished.planes) if self._unfinished else {}
@@ -155,7 +159,6 @@ class SegmentationJob:
                 self._unfinished.wrote(number, box)
             progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
 
-        predictors = [networks[0] if len(networks) == 1 else Ensemble(networks) for networks in self._networks]
         TileWork(self.volume.voxels, tiles, intensity, results, wrote, written).run(predictors)
         results, changes = self._post_processed(results)
         return Segmented(results, self._scheme, kept, changes)
@@ -194,7 +197,14 @@ class SegmentationJob:
     def _networks_on(self, device: str | None) -> list[NetworkPredictor]:
         """All networks, and each for every way in which tiles are mirrored."""
         return [
-            NetworkPredictor(network, member.size.geometry, precision=self.precision, mirrored=axes, device=device)
+            NetworkPredictor(
+                network,
+                member.size.geometry,
+                precision=self.precision,
+                mirrored=axes,
+                device=device,
+                intensities=member.intensities,
+            )
             for member in self._members
             for network in [_on_device(member.network, device, several=len(self._devices) > 1)]
             for axes in self._axes

@@ -13,7 +13,7 @@ from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.network.streaming import Moments, StreamedNetwork
 from keras_unet3d.network.work import Precision
 from keras_unet3d.volumes.axes import named
-from keras_unet3d.volumes.intensity import normalised, volume_intensity
+from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 from keras_unet3d.volumes.voxels import Voxels
 
 
@@ -38,6 +38,7 @@ class NetworkPredictor:
         precision: Precision = "float32",
         mirrored: Sequence[int] = (),
         device: str | None = None,
+        intensities: Intensities = PER_VOLUME,
     ) -> None:
         """Take a network.
 
@@ -47,12 +48,13 @@ class NetworkPredictor:
             precision: of its features.
             mirrored: axes (0, 1, 2 for z, y, x): the probabilities are those of the mirrored tile, mirrored back.
             device: of TensorFlow, such as ``"GPU:1"``, that holds the model and computes; None leaves it to TensorFlow.
+            intensities: that the model wants.
         """
         self.model = model
         self.geometry = geometry
         self.classes = int(model.output_shape[-1])
         self.moments: Moments | None = None
-        self._device = device
+        self._device, self._intensities = device, intensities
         self._precision, self._mirrored = precision, tuple(mirrored)
         self._streamed = StreamedNetwork(model, dtype=precision, mirrored=mirrored, compiled=_compiled)
         self._whole = _whole(model, precision) if self._streamed.normalizations else None
@@ -69,25 +71,32 @@ class NetworkPredictor:
 
     def intensity(self, image: Voxels) -> NDArray[np.float32]:
         """Offset and scale ``(channel, 2)`` of a whole raw volume."""
-        return volume_intensity(image)
+        return self._intensities.of(image)
 
     def start(self, intensity: NDArray[np.float32]) -> "NetworkStream":
         """Begin a tile."""
         whole = self._whole if self.tile_dependent else None
         stream = _WholeTile(whole, self._mirrored) if whole else self._streamed.start(self.moments)
-        return NetworkStream(stream, intensity, _softmax, self._device)
+        return NetworkStream(stream, self._normalising(intensity), _softmax, self._device)
 
     def features(self, intensity: NDArray[np.float32], moments: Moments, until: str) -> "NetworkStream":
         """Begin a tile whose features are wanted as they come to a normalisation, the ones before it being fixed."""
-        return NetworkStream(self._streamed.start(moments, until), intensity, _as_float32, self._device)
+        stream = self._streamed.start(moments, until)
+        return NetworkStream(stream, self._normalising(intensity), _as_float32, self._device)
+
+    def _normalising(self, intensity: NDArray[np.float32]) -> Callable[[Any], Any]:
+        """What is done to raw planes of a volume."""
+        return partial(self._intensities.normalised, intensity=self._intensities.with_windows(intensity)[None])
 
 
 class NetworkStream:
     """A tile on its way through a network. Started by `NetworkPredictor`."""
 
-    def __init__(self, stream: Any, intensity: NDArray[np.float32], finish: Callable[[Any], Any], device: Any) -> None:
+    def __init__(
+        self, stream: Any, normalise: Callable[[Any], Any], finish: Callable[[Any], Any], device: str | None
+    ) -> None:
         """Begin before the first plane."""
-        self._stream, self._intensity, self._finish, self._device = stream, intensity[None], finish, device
+        self._stream, self._normalise, self._finish, self._device = stream, normalise, finish, device
 
     def push(self, planes: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32] | None:
         """Let raw planes ``(z, y, x, channel)`` in; what is ready ``(z, y, x, class or feature)`` comes out.
@@ -99,7 +108,7 @@ class NetworkStream:
 
         try:
             with _on(self._device):
-                ready = self._stream.push(tf.convert_to_tensor(normalised(planes[None], self._intensity)), last=last)
+                ready = self._stream.push(tf.convert_to_tensor(self._normalise(planes[None])), last=last)
                 return None if ready is None else cast("NDArray[np.float32]", self._finish(ready).numpy()[0])
         except tf.errors.ResourceExhaustedError as error:
             raise WorkError(

@@ -42,7 +42,7 @@ class Predictor(Protocol):
         """Whether its statistics are those of the tile, so that a tiled result differs from the whole."""
 
     def intensity(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a whole raw volume ``(z, y, x, channel)``."""
+        """Offset and scale ``(channel, 2)`` of a whole raw volume ``(z, y, x, channel)``, as `start` wants them."""
 
     def start(self, intensity: NDArray[np.float32]) -> TileStream:
         """Begin a tile of a volume with this offset and scale; tiles are computed one after the other."""

@@ -103,6 +103,7 @@ def plan_fit(
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.start import with_network_of_start
+    from keras_unet3d.training.windows import resolve_windows
 
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     read = load_cases(files, meaning)
@@ -110,8 +111,9 @@ def plan_fit(
     settings = with_network_of_start(settings or Settings())
     machine = prepare_runtime(settings.devices)
     resolved, decisions = resolve(settings, read.cases, spacing, **machine._asdict())
+    resolved, windows = resolve_windows(resolved, read)
     _class_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
-    return FitPlan(read, summarize(read), resolved, tuple(decisions))
+    return FitPlan(read, summarize(read), resolved, (*decisions, *windows))
 
 
 def fit(
@@ -220,7 +222,7 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
 
     settings, scheme, listener = plan.settings, plan.dataset.scheme, circumstances.listener
     spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
-    parted = part(plan.dataset.cases, settings.hold_out)
+    parted = part(plan.dataset.cases, settings.hold_out, settings.intensity.of(plan.dataset.channel_names))
     listener.say(parted.sentence)
     counts = sum(class_counts(volume.class_index, scheme.classes) for volume in parted.training)
     weights = _class_weights(settings, scheme, counts)
@@ -310,6 +312,7 @@ def _describe(
             "spacing": spacing,
             "unit": unit,
             "mirrored_axes": settings.augmentation.mirror,
+            "intensity": {"windows": settings.intensity.resolved_windows},
             "settings": settings.model_dump(mode="json", exclude_none=True),
             "training": report,
         }

@@ -226,6 +226,7 @@ def _segmentation_job(
                 loaded.size,
                 description.bfloat16_agrees,
                 description.mirrored_axes,
+                description.intensities,
             )
         )
     scheme = models[0][1].scheme

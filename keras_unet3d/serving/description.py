@@ -18,13 +18,10 @@ from keras_unet3d.network.sizes import AxisGeometry, Dimensions, Geometry, Paddi
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.box import Triple
-from keras_unet3d.volumes.intensity import INTENSITY_RULE
+from keras_unet3d.volumes.intensity import INTENSITY_RULE, Intensities, Window
 
 FORMAT: Final = 3
 """Raised whenever an older package would read a model wrongly, or this one an older model."""
-
-OLDEST_FORMAT: Final = 2
-"""That this package still reads: until 3 every axis was pooled at every level."""
 
 AGREEING_DICE = 0.999
 """Dice from which on the labels of two precisions count as the same."""
@@ -121,6 +118,22 @@ class TileGeometry(BaseModel):
         return z, y, x
 
 
+class IntensityDescription(BaseModel):
+    """How raw intensities become what the network sees.
+
+    Attributes:
+        rule: for the offset and scale of a channel without a window.
+        windows: of channels whose numbers mean the same in every volume, by their names.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: Literal[
+        "mean and standard deviation of each channel over the whole volume, values drawn in to 10 standard deviations"
+    ] = INTENSITY_RULE
+    windows: dict[str, Window] = {}
+
+
 class ModelDescription(BaseModel):
     """What a model is and how it came about.
 
@@ -142,7 +155,7 @@ class ModelDescription(BaseModel):
             seen on training volumes at export; None for a class that neither gave, None altogether if not checked.
         parameters: filled in by the export.
         tile: z, y, x input voxels of a tile inside ``segment_volume``; chosen by the export unless given.
-        intensity: the rule by which offset and scale of a volume are computed.
+        intensity: how raw intensities become what the network sees.
         axis_order: of an image.
         created: when.
         package_version: of the package that exported it.
@@ -167,11 +180,11 @@ class ModelDescription(BaseModel):
     bfloat16: dict[str, Annotated[float, Field(ge=0, le=1)] | None] | None = None
     parameters: Annotated[int, Field(ge=0)] = 0
     tile: tuple[Length, Length, Length] | None = None
-    intensity: Literal["mean and standard deviation of each channel over the whole volume"] = INTENSITY_RULE
+    intensity: IntensityDescription = IntensityDescription()
     axis_order: tuple[Literal["z"], Literal["y"], Literal["x"], Literal["channel"]] = ("z", "y", "x", "channel")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     package_version: str = Field(default_factory=package_version)
-    format: Literal[2, 3] = FORMAT
+    format: Literal[3] = FORMAT
 
     @model_validator(mode="after")
     def _check(self) -> "ModelDescription":
@@ -181,6 +194,8 @@ class ModelDescription(BaseModel):
         names = [each.name for each in self.classes]
         if self.bfloat16 is not None and set(self.bfloat16) != set(names):
             raise ValueError(f"bfloat16 needs a Dice for each of {names}; found {list(self.bfloat16)}")
+        if unknown := set(self.intensity.windows) - set(self.channels):
+            raise ValueError(f"no channel is called {min(unknown)!r}, for which there is a window")
         axes = self.geometry.geometry.axes
         if self.tile is not None and not all(map(_can_be_tiled, self.tile, axes)):
             raise ValueError(f"the network takes no tiles of z={self.tile[0]} y={self.tile[1]} x={self.tile[2]}")
@@ -195,6 +210,12 @@ class ModelDescription(BaseModel):
             colours=tuple(each.colour for each in self.classes),
             unlabeled=self.unlabeled,
         )
+
+    @property
+    def intensities(self) -> Intensities:
+        """How the network wants the raw intensities of its channels."""
+        windows = self.intensity.windows
+        return Intensities({number: windows[name] for number, name in enumerate(self.channels) if name in windows})
 
     @property
     def tile_dependent(self) -> bool:
@@ -265,10 +286,10 @@ def read_description(path: str | os.PathLike[str]) -> ModelDescription:
                 f"{file}: was written by keras-unet3d {plain.get('package_version')}; this is {package_version()}, "
                 f"which does not know format {found}. Update it: pip install --upgrade keras-unet3d"
             )
-        if isinstance(found, int) and found < OLDEST_FORMAT:
+        if isinstance(found, int) and found < FORMAT:
             raise InputError(
                 f"{file}: was written by keras-unet3d {plain.get('package_version')} in format {found}; this "
-                f"is {package_version()}, which reads formats from {OLDEST_FORMAT} on. Export the model again."
+                f"is {package_version()}, which reads format {FORMAT}. Export the model again."
             )
         return ModelDescription.model_validate(plain)
     except ValidationError as error:

@@ -12,7 +12,6 @@ from keras_unet3d.inference.tiles import one_tile
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
 from keras_unet3d.serving.versions import next_version
 from keras_unet3d.volumes.box import Box, read_mirrored
-from keras_unet3d.volumes.intensity import normalised, volume_intensity
 from keras_unet3d.volumes.whole_file import written_whole_folder
 
 MEMORY_OF_A_SERVED_TILE = 2e9
@@ -87,16 +86,16 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
     import keras
     import tensorflow as tf
 
-    from keras_unet3d.serving.intensity_graph import volume_intensity_graph
+    from keras_unet3d.serving.intensity_graph import intensity_graph
     from keras_unet3d.serving.variables import named_variables
     from keras_unet3d.serving.volume_graph import segment_volume_graph
 
     if description.tile is None:
         raise ValueError("The description has no tile.")
     channels = len(description.channels)
-    scheme = description.scheme
+    scheme, rule = description.scheme, description.intensities
     label_values = scheme.label_values(np.arange(len(scheme.values)))
-    segment = segment_volume_graph(network, description.size, description.tile, label_values)
+    segment = segment_volume_graph(network, description.size, description.tile, label_values, rule)
     volume = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
     tiles = tf.TensorSpec([None, None, None, None, channels], tf.float32, name="image")
     intensities = tf.TensorSpec([None, channels, 2], tf.float32, name="intensity")
@@ -105,10 +104,11 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
         return {"labels": segment(image)}
 
     def serving_default(image: Any, intensity: Any) -> dict[str, Any]:
-        return {"probabilities": keras.ops.softmax(network(normalised(image, intensity), training=False))}
+        tile = rule.normalised(image, intensity, tf.clip_by_value)
+        return {"probabilities": keras.ops.softmax(network(tile, training=False))}
 
     def intensity(image: Any) -> dict[str, Any]:
-        return {"intensity": volume_intensity_graph(image)}
+        return {"intensity": intensity_graph(image, rule)}
 
     # Not Keras' ExportArchive: it stores every variable twice.
     module = tf.Module()
@@ -128,14 +128,19 @@ def _try(folder: Path, network: Any) -> None:
     from keras_unet3d.serving.saved_model import load_model
 
     written = load_model(folder)
+    rule = written.description.intensities
     image = np.random.default_rng(0).normal(1000, 300, (2, 3, 4, len(written.description.channels))).astype(np.float32)
+    for number, window in rule.windows.items():  # as many values on both sides of its bounds as between them
+        image[..., number] = np.linspace(2 * window.low - window.high, 2 * window.high - window.low, 24).reshape(
+            2, 3, 4
+        )
     axes = one_tile(image.shape, written.geometry).axes
     read = Box.at([axis.read_start(0) for axis in axes], [axis.tile for axis in axes])
     kept = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3]).slices
-    tile, intensity = read_mirrored(image, read)[None], volume_intensity(image)
+    tile, intensity = read_mirrored(image, read)[None], rule.of(image)
 
     def probabilities(model: Any) -> NDArray[np.float32]:
-        return np.asarray(keras.ops.softmax(model(normalised(tile, intensity[None]), training=False)))
+        return np.asarray(keras.ops.softmax(model(rule.normalised(tile, intensity[None]), training=False)))
 
     expected = probabilities(network)
     best = np.sort(expected[0][kept], axis=-1)

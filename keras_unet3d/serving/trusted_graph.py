@@ -10,12 +10,12 @@ from keras_unet3d.serving.versions import GRAPH_FILE
 SIGNATURES = ("segment_volume", "serving_default", "intensity")
 
 _ARITHMETIC = """
-    Abs AddV2 ArgMax BiasAdd BroadcastTo Cast ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2
-    EnsureShape ExpandDims Fill FloorDiv FloorMod FusedBatchNormV3 GatherV2 Identity IdentityN If Less Max MaxPool
-    MaxPool3D Maximum Mean Min Minimum Mul Neg NoOp OnesLike Pack PartitionedCall Prod Range ReadVariableOp RealDiv
-    Relu Reshape Rsqrt Select SelectV2 Shape Slice Softmax Sqrt Square SquaredDifference Squeeze
-    StatefulPartitionedCall StatelessWhile StopGradient StridedSlice Sub Sum TensorStridedSliceUpdate Tile Transpose
-    Unpack While ZerosLike
+    Abs AddV2 Any ArgMax BiasAdd BroadcastTo Cast ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2
+    EnsureShape ExpandDims Fill FloorDiv FloorMod FusedBatchNormV3 GatherV2 Greater Identity IdentityN If Less
+    LogicalAnd LogicalOr Max MaxPool MaxPool3D Maximum Mean Min Minimum Mul Neg NoOp OnesLike Pack PartitionedCall Prod
+    Range ReadVariableOp RealDiv Relu Reshape Rsqrt Select SelectV2 Shape Slice Softmax Sqrt Square SquaredDifference
+    Squeeze StatefulPartitionedCall StatelessWhile StopGradient StridedSlice Sub Sum TensorStridedSliceUpdate Tile
+    Transpose Unpack While ZerosLike
 """
 ARITHMETIC = frozenset(_ARITHMETIC.split())
 """What our exports compute with, and a little of what other versions of Keras put in its place. None of these reads

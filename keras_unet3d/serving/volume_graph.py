@@ -12,14 +12,18 @@ from keras_unet3d.inference.axis import AxisTiling, axis_tiling
 from keras_unet3d.network.moments import computed, shared_in_groups
 from keras_unet3d.network.statistics import tile_normalizations
 from keras_unet3d.network.work import NetworkSize
-from keras_unet3d.serving.intensity_graph import volume_intensity_graph
+from keras_unet3d.serving.intensity_graph import intensity_graph
 from keras_unet3d.serving.moments_graph import Moments, add_moments, no_moments
-from keras_unet3d.volumes.intensity import normalised
+from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 from keras_unet3d.volumes.mirroring import fold
 
 
 def segment_volume_graph(
-    network: Any, size: NetworkSize, tile: Sequence[int], label_values: NDArray[Any]
+    network: Any,
+    size: NetworkSize,
+    tile: Sequence[int],
+    label_values: NDArray[Any],
+    intensities: Intensities = PER_VOLUME,
 ) -> Callable[[Any], Any]:
     """Build the function that a SavedModel serves as ``segment_volume``.
 
@@ -34,6 +38,7 @@ def segment_volume_graph(
         size: of the network.
         tile: input voxels of a tile along z, y, x; where a volume needs less, less is read.
         label_values: the annotator's value of each class.
+        intensities: of the network.
 
     Returns:
         A function from float32 ``(z, y, x, channel)``, raw, of any spatial size, to labels ``(z, y, x)``.
@@ -42,7 +47,7 @@ def segment_volume_graph(
     def segment(image: Any) -> Any:
         shape = tf.shape(image)[:3]
         z, y, x = (axis_tiling(shape[axis], tile[axis], along) for axis, along in enumerate(size.geometry.axes))
-        tiles = _Tiles(image, volume_intensity_graph(image)[None], (z, y, x))
+        tiles = _Tiles(image, intensities, intensity_graph(image, intensities)[None], (z, y, x))
         if not tile_normalizations(network):
             return _labels(tiles, network, label_values)
         return tf.cond(
@@ -60,11 +65,13 @@ class _Tiles:
 
     Attributes:
         image: raw ``(z, y, x, channel)``.
+        intensities: of the network.
         intensity: ``(1, channel, 2)``, of the volume.
         axes: how the tiles follow one another along z, y and x.
     """
 
     image: Any
+    intensities: Intensities
     intensity: Any
     axes: tuple[AxisTiling, AxisTiling, AxisTiling]
 
@@ -81,7 +88,8 @@ class _Tiles:
 
     def read(self, step: Any) -> Any:
         """A normalised tile ``(1, z, y, x, channel)``, mirrored where it lies outside the volume."""
-        return normalised(_read_mirrored(self.image, self.steps(step))[None], self.intensity)
+        raw = _read_mirrored(self.image, self.steps(step))[None]
+        return self.intensities.normalised(raw, self.intensity, tf.clip_by_value)
 
 
 def _labels(tiles: _Tiles, logits: Callable[[Any], Any], label_values: NDArray[Any]) -> Any:

@@ -12,7 +12,7 @@ from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.sampling import TrainingVolume
-from keras_unet3d.volumes.intensity import volume_intensity
+from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 
 Mode = Literal["auto", "cases", "slices", "nothing"]
 
@@ -39,13 +39,14 @@ class HeldOut:
     sentence: str
 
 
-def part(cases: Sequence[AnnotatedCase], mode: Mode) -> HeldOut:
+def part(cases: Sequence[AnnotatedCase], mode: Mode, intensities: Intensities = PER_VOLUME) -> HeldOut:
     """Part the cases of a dataset. Their images are normalised in place: nothing is held in memory twice.
 
     Args:
         cases: all of the dataset.
         mode: ``"auto"``: cases where there are five or more, else slices where there are six or more, else nothing.
             Never so that a class is left without labels to learn from.
+        intensities: by which images are normalised.
 
     Raises:
         InputError: if cases are to be held out and only one has labels.
@@ -57,16 +58,17 @@ def part(cases: Sequence[AnnotatedCase], mode: Mode) -> HeldOut:
         )
     parted = None
     if mode == "cases" or (mode == "auto" and labelled >= ENOUGH_CASES):
-        parted = _part_cases(cases)
+        parted = _part_cases(cases, intensities)
     if parted is None and mode in ("auto", "slices"):
-        parted = _part_slices(cases)
+        parted = _part_slices(cases, intensities)
     if parted is not None:
         return parted
     why = "as set" if mode == "nothing" else "the labels are too few to spare any"
-    return HeldOut(tuple(_volume(case) for case in cases), (), f"Nothing is held out for validation: {why}.")
+    volumes = tuple(_volume(case, intensities) for case in cases)
+    return HeldOut(volumes, (), f"Nothing is held out for validation: {why}.")
 
 
-def _part_cases(cases: Sequence[AnnotatedCase]) -> HeldOut | None:
+def _part_cases(cases: Sequence[AnnotatedCase], intensities: Intensities) -> HeldOut | None:
     """Spare labelled cases, evenly spread; the first such choice that loses no class, None where each does."""
     classes = [_classes([case]) for case in cases]
     labelled = [number for number, found in enumerate(classes) if found]
@@ -76,12 +78,12 @@ def _part_cases(cases: Sequence[AnnotatedCase]) -> HeldOut | None:
         chosen = {labelled[(place + shift) % len(labelled)] for place in places}
         kept = [found for number, found in enumerate(classes) if number not in chosen]
         if set().union(*kept) == set().union(*classes):
-            return _without_cases(cases, chosen)
+            return _without_cases(cases, chosen, intensities)
     return None
 
 
-def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int]) -> HeldOut:
-    volumes = [_volume(case) for case in cases]
+def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int], intensities: Intensities) -> HeldOut:
+    volumes = [_volume(case, intensities) for case in cases]
     names = ", ".join(cases[number].name for number in sorted(chosen))
     return HeldOut(
         tuple(volume for number, volume in enumerate(volumes) if number not in chosen),
@@ -90,7 +92,7 @@ def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int]) -> HeldOut:
     )
 
 
-def _part_slices(cases: Sequence[AnnotatedCase]) -> HeldOut | None:
+def _part_slices(cases: Sequence[AnnotatedCase], intensities: Intensities) -> HeldOut | None:
     """Deal the slices of all cases in order; None where there are too few, or a class would be lost."""
     dealt = [(number, axis, index) for number, case in enumerate(cases) for axis, index in case.annotated_slices]
     if len(dealt) < FEWEST_SLICES:
@@ -102,7 +104,7 @@ def _part_slices(cases: Sequence[AnnotatedCase]) -> HeldOut | None:
         maps.append(hold_out(case.class_index, AnnotatedSlices(z, y, x)))
     if _classes(cases) != {int(value) for training, _ in maps for value in np.unique(training)} - {UNLABELED}:
         return None
-    volumes = [_volume(case) for case in cases]
+    volumes = [_volume(case, intensities) for case in cases]
     training = [
         TrainingVolume(volume.name, volume.image, labels, volume.spacing)
         for volume, (labels, _) in zip(volumes, maps, strict=True)
@@ -120,8 +122,6 @@ def _classes(cases: Sequence[AnnotatedCase]) -> set[int]:
     return {int(value) for case in cases for value in np.unique(case.class_index)} - {UNLABELED}
 
 
-def _volume(case: AnnotatedCase) -> TrainingVolume:
-    image, intensity = case.image.voxels, volume_intensity(case.image.voxels)
-    image -= intensity[:, 0]
-    image /= intensity[:, 1]
-    return TrainingVolume(case.name, image, case.class_index, case.image.grid.spacing)
+def _volume(case: AnnotatedCase, intensities: Intensities) -> TrainingVolume:
+    intensities.normalise(case.image.voxels)
+    return TrainingVolume(case.name, case.image.voxels, case.class_index, case.image.grid.spacing)

@@ -5,7 +5,9 @@ None, is saved beside the model and is itself a valid ``--config``.
 """
 
 import tomllib
+from collections.abc import Sequence
 from copy import deepcopy
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
@@ -26,6 +29,7 @@ from keras_unet3d.network.sizes import Dimensions, Geometry, Padding
 from keras_unet3d.training.presets import PRESETS, Preset
 from keras_unet3d.volumes.axes import AXES, named, parse_named
 from keras_unet3d.volumes.box import Triple
+from keras_unet3d.volumes.intensity import Intensities, Window
 from keras_unet3d.volumes.whole_file import written_whole
 
 
@@ -43,6 +47,26 @@ def _read_levels(value: Any) -> Any:
 
 NamedLevels = Annotated[Triple, BeforeValidator(_read_levels), PlainSerializer(named)]
 """Levels of the network along z, y, x; written ``"x=0 y=0 z=1"``, or ``"z=1"``."""
+
+
+def _read_window(value: Any) -> Any:
+    """A window as people write it, ``"-160 240"`` or ``[-160, 240]``, or as a resolved one is saved."""
+    if value == "volume" or isinstance(value, Window):
+        return value
+    try:
+        if isinstance(value, dict):
+            return Window(**{name: float(number) for name, number in value.items()})
+        low, high = (float(number) for number in (value.split() if isinstance(value, str) else value))
+    except (TypeError, ValueError):
+        low = high = inf
+    if not -inf < low < high < inf:
+        raise ValueError(f"expected a low and a high number, such as '-160 240', or 'volume'. Received: {value!r}")
+    return low, high
+
+
+ChannelWindow = Annotated[Window | tuple[float, float] | Literal["volume"], PlainValidator(_read_window)]
+"""A resolved window, one of which only the bounds are set, or none."""
+
 
 Devices = Literal["one", "all"]
 """Of this machine, that share each step."""
@@ -74,6 +98,28 @@ class NetworkSettings(_Settings):
     def _levels_exist(self) -> Self:
         _ = self.geometry
         return self
+
+
+class IntensitySettings(_Settings):
+    """What becomes of raw intensities.
+
+    Attributes:
+        windows: by the name of the channel: ``"low high"``, raw numbers that mean the same in every volume; values
+            beyond are drawn in to them, and offset and scale are fixed, too. ``"volume"`` has a channel measured in
+            each volume. A channel that is not named gets a window from the data where it is called CT, else none.
+    """
+
+    windows: dict[str, ChannelWindow] = {}
+
+    @property
+    def resolved_windows(self) -> dict[str, Window]:
+        """Of the channels that have one."""
+        return {name: window for name, window in self.windows.items() if isinstance(window, Window)}
+
+    def of(self, channels: Sequence[str]) -> Intensities:
+        """The same, by the number of the channel."""
+        windows = self.resolved_windows
+        return Intensities({number: windows[name] for number, name in enumerate(channels) if name in windows})
 
 
 class OptimizerSettings(_Settings):
@@ -143,6 +189,7 @@ class Settings(_Settings):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     engine: Literal["auto", "compiled", "elasticdeform"] = "auto"
     augment_on: AugmentOn = "auto"
+    intensity: IntensitySettings = IntensitySettings()
     network: NetworkSettings = NetworkSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     loss: LossSettings = LossSettings()

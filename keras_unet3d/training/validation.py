@@ -22,6 +22,7 @@ from keras_unet3d.training.pipeline import moment_images
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.intensity import Intensities
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,8 @@ class Validator:
         normalizes_batches = settings.network.normalization == "batch"
         self._moment_images = moment_images(settings, volumes) if normalizes_batches else []
         self._collector = MomentCollector(model)
-        self._predictor = NetworkPredictor(model, settings.network.geometry)
+        self._as_they_are = Intensities.as_they_are(model.input_shape[-1])
+        self._predictor = NetworkPredictor(model, settings.network.geometry, intensities=self._as_they_are)
         self._current_statistics = normalizes_batches and settings.network.statistics == "current"
 
     def collect_moments(self) -> None:
@@ -71,7 +73,8 @@ class Validator:
         """Segment all that is held out, and score it."""
         predictor = self._predictor
         if self._current_statistics:
-            predictor = NetworkPredictor(with_current_statistics(self._model), predictor.geometry)
+            current = with_current_statistics(self._model)
+            predictor = NetworkPredictor(current, predictor.geometry, intensities=self._as_they_are)
         return validate(predictor, self._held_out, self._network.filters or 0)
 
 

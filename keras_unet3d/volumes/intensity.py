@@ -1,5 +1,8 @@
-"""The one rule for raw intensities: each channel minus its mean over the whole volume, by its standard deviation."""
+"""From raw intensities to what a network sees: by each volume, robust to outliers, or by windows that are fixed."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 import numpy as np
@@ -9,64 +12,227 @@ from keras_unet3d.volumes.blocks import blocks
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.voxels import Voxels, read_together
 
-INTENSITY_RULE: Final = "mean and standard deviation of each channel over the whole volume"
-"""How a model's description names this rule."""
+INTENSITY_RULE: Final = (
+    "mean and standard deviation of each channel over the whole volume, values drawn in to 10 standard deviations"
+)
+"""How a model's description names the rule for channels without a window."""
+
+LIMIT: Final = 10.0
+"""Standard deviations from the mean beyond which no value counts for more. Fewer than one voxel in LIMIT² can lie there
+(Chebyshev's inequality): hot pixels and metal do, a structure that fills more of the volume does not."""
+
+REACH: Final = LIMIT * (1 + 1e-6)
+"""A hair more, so that rounding does not decide which values lie beyond."""
+
+ROUNDS: Final = 8
+"""How often values are drawn in at most. One or two are usual: each takes out all that its bounds still let pass."""
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 """A channel that varies less is constant."""
 
-_GROUP = 1 << 15
+_GROUP = 1 << 16
 """Voxels whose moments are taken at once: they stay in the processor's cache."""
 
 
-def volume_intensity(image: Voxels) -> NDArray[np.float32]:
-    """Offset and scale of a whole volume, in float64, in one pass that has little of it in memory.
+@dataclass(frozen=True)
+class Window:
+    """What becomes of a channel whose numbers mean the same in every volume, as Hounsfield units do.
 
-    Mean and sum of squared deviations of many small groups of voxels are put together by the formula of Chan, Golub and
-    LeVeque 1979 (Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, equation 2.1). Values are
-    measured from the volume's first voxel, so that a constant channel comes out as exactly constant.
+    Attributes:
+        low: raw; what lies below is drawn up to it.
+        high: raw; what lies above is drawn down to it.
+        offset: is subtracted.
+        scale: divides what remains.
+    """
+
+    low: float
+    high: float
+    offset: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (self.low < self.high and 0 < self.scale < inf):
+            raise ValueError(f"a window has low < high and a scale above 0. Received: {self}")
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """How a network wants the raw intensities of its channels.
+
+    Attributes:
+        windows: of the channels that have one, by their number. The others are measured in each volume
+            (`volume_intensity`), and their normalised values drawn in to ±`LIMIT`.
+    """
+
+    windows: Mapping[int, Window] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def as_they_are(cls, channels: int) -> "Intensities":
+        """For images that are normalised already."""
+        return cls(dict.fromkeys(range(channels), Window(-inf, inf, 0.0, 1.0)))
+
+    def of(self, image: Voxels) -> NDArray[np.float32]:
+        """Offset and scale ``(channel, 2)`` of a raw volume; it is not read where every channel has a window."""
+        channels = image.shape[3]
+        if len(self.windows) == channels:
+            return self.with_windows(np.ones((channels, 2), np.float32))
+        return self.with_windows(volume_intensity(image))
+
+    def with_windows(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same, of another network's volume perhaps, with the offset and scale of every window."""
+        fixed = intensity.copy()
+        for number, window in self.windows.items():
+            fixed[number] = window.offset, window.scale
+        return fixed
+
+    def bounds(self, channels: int) -> tuple[Any, Any]:
+        """Lowest and highest normalised value: numbers, or float32 ``(channel,)`` where windows differ."""
+        if not self.windows:
+            return -LIMIT, LIMIT
+        low, high = np.full(channels, -LIMIT, np.float32), np.full(channels, LIMIT, np.float32)
+        for number, window in self.windows.items():
+            low[number] = (window.low - window.offset) / window.scale
+            high[number] = (window.high - window.offset) / window.scale
+        return low, high
+
+    def normalised(self, raw: Any, intensity: Any, clip: Callable[[Any, Any, Any], Any] = np.clip) -> Any:
+        """Subtract the offset, divide by the scale, and draw in what lies beyond the bounds.
+
+        Args:
+            raw: float32 ``(batch, z, y, x, channel)``, an array or a tensor.
+            intensity: float32 ``(batch, channel, 2)`` of the volume each tile comes from.
+            clip: for tensors ``tf.clip_by_value``; all else is written with operators.
+        """
+        values = (raw - intensity[:, None, None, None, :, 0]) / intensity[:, None, None, None, :, 1]
+        return clip(values, *self.bounds(raw.shape[-1]))
+
+    def normalise(self, image: NDArray[np.float32]) -> None:
+        """The same for a whole volume ``(z, y, x, channel)``, in place."""
+        intensity = self.of(image)
+        image -= intensity[:, 0]
+        image /= intensity[:, 1]
+        np.clip(image, *self.bounds(image.shape[-1]), out=image)
+
+
+PER_VOLUME: Final = Intensities()
+"""Every channel measured in each volume."""
+
+
+def volume_intensity(image: Voxels) -> NDArray[np.float32]:
+    """Offset and scale of a whole volume, robust to outliers, in float64, with little of it in memory.
+
+    They are the mean and standard deviation of the channel's values once those beyond `LIMIT` of these standard
+    deviations are drawn in to there (winsorised). Without any they are the plain ones, found in one pass; else every
+    round is one more. Where all other values are the same, as in a mask with few voxels set, they are the plain ones.
 
     Args:
         image: raw ``(z, y, x, channel)``, any number type, in memory or in a file.
 
     Returns:
-        float32 ``(channel, 2)``: the mean, and the standard deviation, or 1 for a constant channel.
+        float32 ``(channel, 2)``: offset, and scale, or 1 for a constant channel.
     """
-    depth, height, width, channels = image.shape
-    first = np.asarray(image[:1, :1, :1], dtype=np.float64).reshape(channels)
-    voxels, mean, squares = 0, np.zeros(channels), np.zeros(channels)
-    whole = Box((0, 0, 0), (depth, height, width))
-    for block in blocks(whole, channels * image.dtype.itemsize, read_together(image)):
-        values = image[block.slices].reshape(-1, channels)
-        for start in range(0, len(values), _GROUP):
-            group = values[start : start + _GROUP]
-            group_mean, group_squares = _moments(group, first)
-            total = voxels + len(group)
-            apart = group_mean - mean
-            mean += apart * (len(group) / total)
-            squares += group_squares + np.square(apart) * (voxels * len(group) / total)
-            voxels = total
-    scale = np.sqrt(squares / voxels)
+    channels = image.shape[3]
+    zero = np.asarray(image[:1, :1, :1], dtype=np.float64).reshape(channels)
+    low, high = np.full(channels, -inf), np.full(channels, inf)
+    within = _Within(image, zero, low, high)
+    plain = offset, scale = drawn_in(within.below, within.above, within.mean, within.variance)
+    open_ = np.ones(channels, bool)
+    for _ in range(ROUNDS):
+        low, high = np.maximum(low, offset - REACH * scale), np.minimum(high, offset + REACH * scale)
+        open_ &= (within.least < low) | (within.greatest > high)
+        if not open_.any():
+            break
+        within = _Within(image, zero, low, high)
+        varies = within.least < within.greatest
+        drawn = drawn_in(within.below, within.above, within.mean, within.variance)
+        offset, scale = (
+            np.where(open_, np.where(varies, new, usual), old)
+            for new, usual, old in zip(drawn, plain, (offset, scale), strict=True)
+        )
+        open_ &= varies
     scale = np.where(scale < SMALLEST_SCALE, 1.0, scale)
-    return np.stack([first + mean, scale], axis=-1).astype(np.float32)
+    return np.stack([zero + offset, scale], axis=-1).astype(np.float32)
 
 
-def normalised(raw: Any, intensity: Any) -> Any:
-    """Subtract the offset and divide by the scale, written with operators alone: for arrays and tensors.
+def drawn_in(below: Any, above: Any, mean: Any, variance: Any, sqrt: Callable[[Any], Any] = np.sqrt) -> tuple[Any, Any]:
+    """Mean m and standard deviation s of values of which those beyond some bounds are drawn in to m ± `LIMIT` · s.
+
+    With the shares p below and q above, and the mean μ and variance σ² of the values between, the two definitions
+
+        m = (1 − p − q) μ + p (m − LIMIT s) + q (m + LIMIT s)
+        s² = (1 − p − q) (σ² + (μ − m)²) + (p + q) LIMIT² s²
+
+    are solved for m and s. Taking the moments of drawn-in values again and again comes to the same, in many passes.
 
     Args:
-        raw: float32 ``(batch, z, y, x, channel)``.
-        intensity: float32 ``(batch, channel, 2)`` of the volume each tile comes from.
+        below: share of the values.
+        above: share of the values.
+        mean: of those between, float64 arrays or tensors, all of one shape.
+        variance: of those between.
+        sqrt: for tensors ``tf.sqrt``; all else is written with operators.
     """
-    return (raw - intensity[:, None, None, None, :, 0]) / intensity[:, None, None, None, :, 1]
+    between = 1 - below - above
+    lean = LIMIT * (above - below) / between
+    scale = sqrt(between * variance / (1 - LIMIT * LIMIT * (below + above) - between * lean * lean))
+    return mean + lean * scale, scale
 
 
-def _moments(group: NDArray[Any], first: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and sum of squared deviations from it, of each channel of ``(voxel, channel)``, measured from `first`."""
-    # A row per channel, in which NumPy adds quickly and pairwise.
-    values = np.empty(group.shape[::-1])
-    for row, numbers, zero in zip(values, group.T, first, strict=True):
-        np.subtract(numbers, zero, out=row, dtype=np.float64)
-    mean = values.mean(axis=1)
-    values -= mean[:, None]
-    return mean, np.square(values, out=values).sum(axis=1)
+class _Within:
+    """What is known of a volume's values within bounds, by channel, each measured from some zero.
+
+    Mean and sum of squared deviations of many small groups of voxels are put together by the formula of Chan, Golub and
+    LeVeque 1979 (Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, equation 2.1). Values are
+    measured from the volume's first voxel, so that a constant channel comes out as exactly constant.
+
+    Attributes:
+        below: share of all values that lie below the bounds.
+        above: share that lies above.
+        mean: of those between.
+        variance: of those between.
+        least: of those between.
+        greatest: of those between.
+    """
+
+    def __init__(
+        self, image: Voxels, zero: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+    ) -> None:
+        """Read the whole volume."""
+        depth, height, width, channels = image.shape
+        self._low, self._high = low[:, None], high[:, None]
+        self._bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
+        self._count, self._squares, self.mean = np.zeros(channels), np.zeros(channels), np.zeros(channels)
+        self.below, self.above = np.zeros(channels), np.zeros(channels)
+        self.least, self.greatest = np.full(channels, inf), np.full(channels, -inf)
+        whole = Box((0, 0, 0), (depth, height, width))
+        for block in blocks(whole, channels * image.dtype.itemsize, read_together(image)):
+            voxels = image[block.slices].reshape(-1, channels)
+            for start in range(0, len(voxels), _GROUP):
+                self._add(voxels[start : start + _GROUP], zero)
+        self.below /= whole.voxels
+        self.above /= whole.voxels
+        self.variance = self._squares / self._count
+
+    def _add(self, group: NDArray[Any], zero: NDArray[np.float64]) -> None:
+        """Count the values ``(voxel, channel)`` of a group."""
+        # A row per channel, in which NumPy adds quickly and pairwise.
+        values = np.empty(group.shape[::-1])
+        for row, numbers, of_channel in zip(values, group.T, zero, strict=True):
+            np.subtract(numbers, of_channel, out=row, dtype=np.float64)
+        count: Any = len(group)
+        here: Any = True
+        if self._bounded:
+            below, above = values < self._low, values > self._high
+            self.below += below.sum(axis=1)
+            self.above += above.sum(axis=1)
+            here = ~(below | above)
+            count = here.sum(axis=1)
+        np.minimum(self.least, np.minimum.reduce(values, axis=1, where=here, initial=inf), out=self.least)
+        np.maximum(self.greatest, np.maximum.reduce(values, axis=1, where=here, initial=-inf), out=self.greatest)
+        mean = np.add.reduce(values, axis=1, where=here) / np.maximum(count, 1)
+        values -= mean[:, None]
+        squares = np.add.reduce(np.square(values, out=values), axis=1, where=here)
+        before, self._count = self._count, self._count + count
+        total = np.maximum(self._count, 1)
+        apart = mean - self.mean
+        self.mean += apart * (count / total)
+        self._squares += squares + np.square(apart) * (before * count / total)

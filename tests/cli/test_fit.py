@@ -55,6 +55,21 @@ def test_what_a_dry_run_prints_is_a_config(unet3d, dataset, tmp_path):
     assert plain["decisions"] == []
 
 
+def test_a_channel_of_ct_gets_a_window_and_another_by_its_name(unet3d, dataset):
+    (dataset / "dataset.json").write_text('{"channel_names": {"0": "CT"}}', encoding="utf-8")
+    decided = json.loads(unet3d("fit", dataset, "--dry-run", "--json").stdout)
+    assert "intensity.windows" in [each["setting"] for each in decided["decisions"]]
+    window = decided["settings"]["intensity"]["windows"]["CT"]
+    assert window["low"] < window["offset"] < window["high"]  # of noise around 0
+    told = unet3d("fit", dataset, "--dry-run", "--set", "intensity.windows.CT=-0.5 0.25").stdout
+    assert "intensity.windows = CT -0.5 to 0.25: as set" in told
+    by_volume = json.loads(unet3d("fit", dataset, "--dry-run", "--json", "--set", "intensity.windows.CT=volume").stdout)
+    assert by_volume["settings"]["intensity"]["windows"] == {"CT": "volume"}
+    refused = unet3d("fit", dataset, "--dry-run", "--set", "intensity.windows.MRI=volume")
+    assert refused.exit_code == 2
+    assert "no channel is called so; there are CT" in refused.stderr
+
+
 def test_flags_win_over_set_and_set_over_the_file(unet3d, dataset, tmp_path):
     config = tmp_path / "my.toml"
     config.write_text("seed = 1\nbatch_size = 3\nsteps = 9\n[network]\nfilters = 4\n", encoding="utf-8")

@@ -74,3 +74,17 @@ def test_what_is_no_model_is_said(unet3d, tmp_path):
         done = unet3d("info", wrong)
         assert done.exit_code == 2
         assert str(wrong) in done.stderr
+
+
+def test_what_becomes_of_raw_intensities_is_said(unet3d, model):
+    by_volume = (
+        "by mean and standard deviation of each channel over the whole volume, values drawn in to 10 standard dev"
+    )
+    assert f"intensities:   {by_volume}" in unet3d("info", model).stdout
+    file = model / "3" / DESCRIPTION_FILE
+    windows = {"windows": {"nuclei": {"low": -160, "high": 240, "offset": 50.25, "scale": 40}}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"intensity": windows}))
+    told = unet3d("info", model).stdout
+    assert "intensities:   nuclei from -160 to 240, minus 50.25, by 40\n" in told
+    assert "drawn in" not in told
+    assert json.loads(unet3d("info", model, "--json").stdout)["intensity"]["windows"] == windows["windows"]

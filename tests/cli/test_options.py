@@ -40,7 +40,7 @@ def test_settings_have_toml_values_or_text(text, value):
     assert Setting().convert(text, None, None) == (text.split("=")[0], value)
 
 
-@pytest.mark.parametrize("text", ["filters", "=3", "network..filters=3", "a b=3"])
+@pytest.mark.parametrize("text", ["filters", "=3", "network..filters=3", "a b=3", "intensity.windows.=3"])
 def test_what_is_no_setting_is_refused(text):
     with pytest.raises(click.BadParameter):
         Setting().convert(text, None, None)

@@ -1,6 +1,7 @@
 """A segmentation is what the plain Keras networks give, whatever the plan, the budget and the number of networks."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,8 @@ from keras_unet3d.inference.postprocessing import PostProcessing, postprocess
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.network.work import NetworkSize
-from keras_unet3d.volumes.intensity import normalised, volume_intensity
+from keras_unet3d.volumes import intensity
+from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities, Window, volume_intensity
 from keras_unet3d.volumes.volume import Grid, Volume
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -69,12 +71,12 @@ def outcome(job):
     return segmented.labels[:, :, :], segmented.probabilities[:, :, :]
 
 
-def by_hand(network, image, tile, flipped=()):
+def by_hand(network, image, tile, flipped=(), intensities=PER_VOLUME):
     """Softmax of the plain network for the mirrored, normalised volume, which is flipped before and back after."""
     read = tile.read
     around = [(-low, high - n) for low, high, n in zip(read.start, read.stop, image.shape, strict=False)]
     padded = np.pad(image, [*around, (0, 0)], mode="reflect")
-    raw = normalised(padded[None], volume_intensity(image)[None])
+    raw = intensities.normalised(padded[None], intensities.of(image)[None])
     axes = [axis + 1 for axis in flipped]
     logits = np.flip(np.asarray(network(np.flip(raw, axes).copy())), axes)[0]
     z, y, x, _ = image.shape
@@ -154,6 +156,32 @@ def test_mirrored_tiles_and_several_models_are_averaged_as_by_hand(member):
     np.testing.assert_allclose(probabilities, np.mean(each, axis=0), atol=1e-5)
     np.testing.assert_array_equal(labels, np.array(SCHEME.values)[probabilities.argmax(-1)])
     assert len(np.unique(labels)) >= 2
+
+
+@pytest.mark.parametrize("normalization", ["batch", "instance"])
+def test_every_model_of_an_ensemble_gets_the_intensities_that_it_knows(normalization, member):
+    """One measures the volume, two have windows of their own; statistics of the volume are gathered with them, too."""
+    rules = [PER_VOLUME, Intensities({0: Window(-1.0, 4.0, 1.0, 2.0)}), Intensities({0: Window(0.0, 2.0, 0.5, 0.5)})]
+    members = [
+        replace(member(seed=seed, normalization=normalization), intensities=rule) for seed, rule in enumerate(rules)
+    ]
+    found = planned(members, probabilities=True)
+    each = [by_hand(one.network, volume().voxels, found.plan.tiles[0], intensities=one.intensities) for one in members]
+    np.testing.assert_allclose(outcome(found)[1], np.mean(each, axis=0), atol=1e-5)
+    assert np.abs(each[1] - by_hand(members[1].network, volume().voxels, found.plan.tiles[0])).max() > 0.1
+    several = budget_for_several_tiles(3, normalizations=len(found._networks[0][0].normalizations))
+    np.testing.assert_allclose(
+        outcome(planned(members, memory=several, probabilities=True))[1], np.mean(each, axis=0), atol=1e-5
+    )
+
+
+def test_a_volume_is_not_measured_for_a_model_that_has_windows(member, monkeypatch):
+    measured = []
+    monkeypatch.setattr(intensity, "volume_intensity", lambda image: measured.append(1) or volume_intensity(image))
+    outcome(planned(replace(member(), intensities=Intensities({0: Window(-1.0, 4.0, 1.0, 2.0)})), probabilities=True))
+    assert not measured
+    outcome(planned(member(), probabilities=True))
+    assert measured
 
 
 def test_the_budget_changes_the_tiles_and_nothing_else(member):

@@ -11,7 +11,7 @@ from keras_unet3d.inference.axis import axis_tiling
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.volumes.box import Box, read_mirrored
-from keras_unet3d.volumes.intensity import normalised, volume_intensity
+from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 
 VALUES = (0, 7, 300)
 
@@ -78,9 +78,10 @@ class Served:
 
     network: Any
     geometry: Geometry
+    intensities: Intensities = PER_VOLUME
 
     def tiles(self, raw, intensity):
-        logits = self.network(normalised(raw, intensity), training=False).numpy().astype(np.float64)
+        logits = self.network(self.intensities.normalised(raw, intensity), training=False).numpy().astype(np.float64)
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -89,7 +90,7 @@ class Served:
         axes = list(map(axis_tiling, image.shape[:3], (1000,) * 3, self.geometry.axes))
         read = Box.at([axis.read_start(0) for axis in axes], [axis.whole for axis in axes])
         crop = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3])
-        return self.tiles(read_mirrored(image, read)[None], volume_intensity(image)[None])[0][crop.slices]
+        return self.tiles(read_mirrored(image, read)[None], self.intensities.of(image)[None])[0][crop.slices]
 
     def assert_labels(self, labels, image, values):
         """The most probable values, save where two are as probable to rounding."""
@@ -108,6 +109,6 @@ def served():
         if not isinstance(of, Exported):
             return Served(of, geometry)
         network = with_current_statistics(of.network) if of.description.statistics == "current" else of.network
-        return Served(network, of.description.geometry.geometry)
+        return Served(network, of.description.geometry.geometry, of.description.intensities)
 
     return serve

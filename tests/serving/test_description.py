@@ -9,7 +9,14 @@ from pydantic import ValidationError
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription, describe_classes, read_description
+from keras_unet3d.serving.description import (
+    DESCRIPTION_FILE,
+    FORMAT,
+    ModelDescription,
+    describe_classes,
+    read_description,
+)
+from keras_unet3d.volumes.intensity import LIMIT, Window
 
 
 @pytest.fixture
@@ -86,20 +93,13 @@ def test_contradictions_are_refused(changes, describe):
 
 
 def test_a_newer_package_is_named(written):
-    with pytest.raises(InputError, match=r"keras-unet3d 9\.1.*format 4.*pip install --upgrade"):
-        read_description(written(format=4, package_version="9.1", classes="in a new form"))
+    with pytest.raises(InputError, match=rf"keras-unet3d 9\.1.*format {FORMAT + 1}.*pip install --upgrade"):
+        read_description(written(format=FORMAT + 1, package_version="9.1", classes="in a new form"))
 
 
 def test_an_older_format_is_to_be_exported_again(written):
-    with pytest.raises(InputError, match=r"format 1; .* formats from 2 on\. Export the model again"):
+    with pytest.raises(InputError, match=rf"format 1; .* format {FORMAT}\. Export the model again"):
         read_description(written(format=1, package_version="0.0.9"))
-
-
-def test_in_format_2_every_axis_was_pooled_and_one_number_stood_for_all(written):
-    sizes = {"multiple": 2, "remainder": 0, "minimum": 18, "margin": 16, "halo": 8}
-    found = read_description(written(format=2, geometry={"padding": "valid", "depth": 1} | sizes))
-    assert found.geometry.geometry == Geometry("valid", 1)
-    assert found.geometry.halo == (8, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,19 @@ def test_a_wrong_entry_is_named(written):
         read_description(written(geometry={"padding": "valid", "depth": 1, "unpooled": [2, 0, 0]}))
     with pytest.raises(InputError, match="intensity: "):
         read_description(written(intensity="percentiles"))
+
+
+def test_windows_belong_to_channels_by_name(written, describe):
+    window = Window(-160.0, 240.0, 55.5, 48.25)
+    described = describe(channels=["PET", "CT"], intensity={"windows": {"CT": window}})
+    assert dict(read_description(written(described.model_dump_json())).intensities.windows) == {1: window}
+    assert not describe().intensities.windows
+    assert f" {LIMIT:g} " in describe().intensity.rule
+    with pytest.raises(ValidationError, match="no channel is called 'CT'"):
+        describe(channels=["PET", "MRI"], intensity={"windows": {"CT": window}})
+    plain = {"low": 240, "high": -160, "offset": 0, "scale": 1}
+    with pytest.raises(InputError, match=r"intensity\.windows\.CT.*low < high"):
+        read_description(written(channels=["PET", "CT"], intensity={"windows": {"CT": plain}}))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "[" * 100_000, "\ud7ff{"])

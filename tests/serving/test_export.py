@@ -112,6 +112,32 @@ def test_a_network_of_fixed_size_is_served_at_any_size(tmp_path, describe, noise
     np.testing.assert_allclose(model.probabilities(tiles, intensity), expected, atol=1e-5)
 
 
+def test_a_channel_with_a_window_is_served_with_it(tmp_path, describe, random_network, served):
+    """The same number becomes the same value whatever else is in the volume, up to the window and no farther."""
+    network = random_network(2, filters=2, depth=1, padding="same")
+    window = {"low": -160, "high": 240, "offset": 50, "scale": 40}
+    description = describe(GEOMETRY, channels=["PET", "CT"], intensity={"windows": {"CT": window}}, tile=(20, 20, 20))
+    model = load_model(export_model(network, tmp_path, description))
+    bright, dark = (
+        np.random.default_rng(0).normal(mean, 500, (7, 6, 9, 2)).astype(np.float32) for mean in (1000, -1000)
+    )
+    expected = served(network, GEOMETRY).__class__(network, GEOMETRY, description.intensities)
+    for image in (bright, dark):
+        found = model.served_intensity(image)
+        np.testing.assert_allclose(found, description.intensities.of(image), rtol=1e-6)
+        assert found[1].tolist() == [50, 40]
+        expected.assert_labels(model.segment_volume(image), image, (0, 7, 300))
+        tile = np.zeros((1, 8, 8, 8, 2), np.float32)
+        tile[..., 1] = np.linspace(-1000, 1000, 512).reshape(8, 8, 8)
+        tile[..., 0] = found[0, 0]  # its mean
+        np.testing.assert_allclose(model.probabilities(tile, found[None]), expected.tiles(tile, found[None]), atol=1e-5)
+        below = np.where(tile[..., 1:] < -160, -160, tile[..., 1:].clip(max=240))
+        drawn_in = np.concatenate([tile[..., :1], below], axis=-1)
+        np.testing.assert_allclose(
+            model.probabilities(tile, found[None]), model.probabilities(drawn_in, found[None]), atol=1e-5
+        )
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
 def test_other_precisions_are_refused(policy, tmp_path, describe):
     before = keras.config.dtype_policy()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.held_out import part
+from keras_unet3d.volumes.intensity import LIMIT, Intensities, Window
 from keras_unet3d.volumes.volume import Grid, Volume
 
 
@@ -127,3 +128,15 @@ def test_images_are_normalised_where_they_lie(mode):
         assert volume.spacing == (2.0, 1.0, 1.0)
         np.testing.assert_allclose(volume.image.mean(axis=(0, 1, 2)), 0, atol=1e-5)
         np.testing.assert_allclose(volume.image.std(axis=(0, 1, 2)), [1, 0 if volume.name == "a" else 1], atol=1e-5)
+
+
+def test_a_window_is_that_of_all_cases_and_outliers_are_drawn_in():
+    cases = [case(name, sliced(z=(1, 5, 9)), seed) for seed, name in enumerate("ab")]
+    for number, one in enumerate(cases):
+        one.image.voxels[..., 1] += 50 * number  # another offset, which per volume would be taken off
+        one.image.voxels[0, 0, :3] = [[1e6, 100], [0, -1000], [0, 1000]]
+    parted = part(cases, "nothing", Intensities({1: Window(80.0, 120.0, 100.0, 10.0)}))
+    for volume in parted.training:
+        assert volume.image[0, 0, 0].tolist() == [LIMIT, 0]
+        assert volume.image[0, 0, 1:3, 1].tolist() == [-2, 2]
+    assert parted.training[1].image[..., 1].mean() > parted.training[0].image[..., 1].mean() + 1

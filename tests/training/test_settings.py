@@ -4,6 +4,7 @@ import pytest
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.settings import Settings, read_settings
+from keras_unet3d.volumes.intensity import Window
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -113,3 +114,29 @@ def test_the_paper_s_preset_is_what_the_paper_names_and_can_be_changed(tmp_path)
     assert (changed.batch_size, changed.network.filters, changed.network.depth, changed.loss.dice) == (2, 16, 3, 1)
     assert changed.network.statistics == "current"
     assert read_settings(None, preset="paper") == settings  # nothing was changed in the preset itself
+
+
+def test_windows_are_set_by_the_name_of_their_channel(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('[intensity.windows]\nPET = [0, 12.5]\n"channel 0" = "volume"\n')
+    settings = read_settings(file, {"intensity.windows.CT": "-160 240"})
+    assert settings.intensity.windows == {"PET": (0, 12.5), "channel 0": "volume", "CT": (-160, 240)}
+    assert settings.intensity.resolved_windows == {}  # what to subtract and divide by is not known yet
+
+
+def test_a_resolved_window_is_read_back_to_the_last_bit(tmp_path):
+    window = Window(-160.1, 240.3, 100 / 3, 1e2 / 7)
+    settings = Settings.model_validate({"intensity": {"windows": {"my CT": window, "PET": "volume"}}})
+    settings.write(tmp_path / "settings.toml")
+    assert read_settings(tmp_path / "settings.toml") == settings
+    assert dict(settings.intensity.of(["PET", "other", "my CT"]).windows) == {2: window}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["240 -160", "5", "a b", [1, 2, 3], [1, float("inf")], {"low": 1, "high": 2}, 7, True, "none"]
+)
+def test_what_is_no_window_is_refused(wrong):
+    with pytest.raises(
+        InputError, match=r"^intensity\.windows\.CT: expected a low and a high number, such as '-160 240'"
+    ):
+        read_settings(None, {"intensity.windows.CT": wrong})

@@ -27,6 +27,7 @@ from keras_unet3d.training.step import build_optimizer
 from keras_unet3d.training.tile_images import TileInputs
 from keras_unet3d.training.trainer import Circumstances, Training
 from keras_unet3d.training.validation import Validation, validate
+from keras_unet3d.volumes.intensity import Intensities
 
 SCHEME = LabelScheme((0, 1), ("background", "ball"))
 
@@ -131,7 +132,8 @@ def test_what_is_easy_is_learned(training, resolved, unchanged, bright_ball):
     assert notes.validated_at == list(range(3, 31, 3))
     assert trained.state.step == 30
     assert {variable.dtype for variable in trained.model.variables} == {"float32"}
-    found = validate(NetworkPredictor(trained.model, settings.network.geometry), [bright_ball(seed=1)], 2)
+    as_validated = NetworkPredictor(trained.model, settings.network.geometry, intensities=Intensities.as_they_are(1))
+    found = validate(as_validated, [bright_ball(seed=1)], 2)
     np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
 
 
@@ -231,7 +233,9 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_its_weights_are_saved
 def test_a_model_for_current_statistics_is_validated_with_them(training, resolved, bright_ball):
     settings = resolved({"steps": 1, "network.statistics": "current"})
     trained = training(settings).run()
-    current = NetworkPredictor(with_current_statistics(trained.model), settings.network.geometry)
+    current = NetworkPredictor(
+        with_current_statistics(trained.model), settings.network.geometry, intensities=Intensities.as_they_are(1)
+    )
     found = validate(current, [bright_ball(seed=1)], 2)
     np.testing.assert_array_equal(found.overlap.matrix, trained.validation.overlap.matrix)
 
