@@ -7,6 +7,7 @@ None, is saved beside the model and is itself a valid ``--config``.
 import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -64,7 +65,13 @@ def _read_window(value: Any) -> Any:
     return low, high
 
 
-ChannelWindow = Annotated[Window | tuple[float, float] | Literal["volume"], PlainValidator(_read_window)]
+def _write_window(window: Any) -> Any:
+    return asdict(window) if isinstance(window, Window) else window
+
+
+ChannelWindow = Annotated[
+    Window | tuple[float, float] | Literal["volume"], PlainValidator(_read_window), PlainSerializer(_write_window)
+]
 """A resolved window, one of which only the bounds are set, or none."""
 
 

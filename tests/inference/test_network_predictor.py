@@ -7,8 +7,6 @@ import tensorflow as tf
 from keras_unet3d.errors import WorkError
 from keras_unet3d.inference.network_predictor import NetworkStream
 
-INTENSITY = np.float32([[0, 1]])
-
 
 class NoMemory:
     """A stream that is refused memory, as where another program holds that of the GPU."""
@@ -18,7 +16,7 @@ class NoMemory:
 
 
 def test_memory_that_does_not_suffice_is_said_with_a_way_out():
-    stream = NetworkStream(NoMemory(), INTENSITY, lambda planes: planes, "GPU:1")
+    stream = NetworkStream(NoMemory(), lambda planes: planes, lambda planes: planes, "GPU:1")
     planes = np.zeros((8, 100, 92, 1), np.float32)
     with pytest.raises(WorkError, match=r"The memory of GPU:1 did not suffice for planes of x=92 y=100 z=8.*--memory"):
         stream.push(planes)
