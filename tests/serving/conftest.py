@@ -105,9 +105,9 @@ def served():
     """Serve a network, or an exported model's with the statistics that it names."""
     from keras_unet3d.network.statistics import with_current_statistics
 
-    def serve(of, geometry=None):
+    def serve(of, geometry=None, intensities=PER_VOLUME):
         if not isinstance(of, Exported):
-            return Served(of, geometry)
+            return Served(of, geometry, intensities)
         network = with_current_statistics(of.network) if of.description.statistics == "current" else of.network
         return Served(network, of.description.geometry.geometry, of.description.intensities)
 
