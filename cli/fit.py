@@ -36,6 +36,7 @@ FLAGS = {
     "padding": "network.padding",
     "normalization": "network.normalization",
     "statistics": "network.statistics",
+    "working_spacing": "working_spacing",
     "tile": "tile",
     "batch_size": "batch_size",
     "accumulate": "accumulate",
@@ -97,6 +98,11 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
     type=click.Choice(["moving", "current"]),
     help="Of batch normalisation when segmenting: those of training, or those of what is segmented, as in the paper "
     "(see unet3d segment --statistics).",
+)
+@click.option(
+    "--working-spacing",
+    metavar="'x=… y=… z=… mm'|none",
+    help="Resample all cases to this spacing, and later what is segmented; none leaves them as they are.",
 )
 @click.option("--tile", type=Sizes(), help="Input voxels of a tile.")
 @click.option("--batch-size", type=int, help="Tiles per step, of all devices together.")

@@ -74,9 +74,7 @@ def _facts(description: ModelDescription) -> dict[str, str]:
     facts = {
         "unlabelled": "no value" if description.unlabeled is None else str(description.unlabeled),
         "channels": ", ".join(description.channels),
-        "spacing": named(description.spacing, description.unit or "(unit unknown)")
-        if description.spacing
-        else "unknown",
+        "spacing": _spacing(description),
         "images": "of any size",
         "tiles": _tiles(geometry),
         "network": f"{description.parameters:,} parameters, {description.filters} filters, depth {geometry.depth}, "
@@ -121,6 +119,17 @@ def _intensities(description: ModelDescription) -> str:
     ]
     measured = len(windows) < len(description.channels)
     return "; ".join([*windows, *(["by " + description.intensity.rule] if measured else [])])
+
+
+def _spacing(description: ModelDescription) -> str:
+    from keras_unet3d.volumes.axes import named
+
+    if not description.spacing:
+        return "unknown"
+    text = named(description.spacing, description.unit or "(unit unknown)")
+    if not description.resampled:
+        return text
+    return f"expects voxels of {text} (segment resamples an image that differs, and its labels back)"
 
 
 def _agreement(description: ModelDescription) -> str:

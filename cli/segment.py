@@ -323,7 +323,7 @@ class _Job:
         from keras_unet3d.volumes.axes import named
 
         listed = ", ".join(f"{name} {share:.1%}" for name, share in result.shares.items())
-        self._terminal.say(f"{output}: {named(result.plan.tiles.volume)}; {listed}; {seconds:.1f} s.")
+        self._terminal.say(f"{output}: {named(result.shape)}; {listed}; {seconds:.1f} s.")
         for name, change in result.changes.items():
             self._terminal.say(f"{name}: {_changed(change)}.")
         options = self._settings["options"]

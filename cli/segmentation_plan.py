@@ -24,6 +24,8 @@ def print_notes(note: Any, planned: SegmentationPlan) -> None:
         note: prints a line.
         planned: what will be done.
     """
+    if planned.resampled:
+        note(planned.resampled)
     note(f"{planned.plan}.")
     note(f"Computing in {planned.precision}; statistics of normalisation: {STATISTICS[planned.statistics]}.")
     if planned.done:
@@ -43,6 +45,7 @@ def facts(planned: SegmentationPlan) -> dict[str, str]:
     twice = "nothing twice" if plan.overhead < 1.005 else f"{plan.overhead:.2f} times that of a single tile"
     plain = {
         "volume": named(tiles.volume),
+        **({"resampled": planned.resampled} if planned.resampled else {}),
         "tiles": f"{number} of {named(tiles.tile)}{slabs}",
         "work": f"{twice}; {plan.flop / prod(tiles.volume) / 1e6:.3g} million operations per voxel",
         "memory": f"{shown(plan.memory)} at the peak; {shown(plan.budget)} may be taken",
@@ -59,6 +62,7 @@ def as_json(planned: SegmentationPlan) -> dict[str, Any]:
     plan, tiles = planned.plan, planned.plan.tiles
     return {
         "volume": _by_axis(tiles.volume),
+        "resampled": planned.resampled or None,
         "tiles": len(tiles),
         "counts": _by_axis(tiles.counts),
         "tile": _by_axis(tiles.tile),

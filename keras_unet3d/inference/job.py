@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +24,7 @@ from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.plan_choice import advice, begun_plan, choose_plan
 from keras_unet3d.inference.planning import Demand, Plan
 from keras_unet3d.inference.postprocessing import BYTES_PER_VOXEL, ClassChange, background_of, postprocess
-from keras_unet3d.inference.results import HeldVoxels, Results, Store, class_dtype
+from keras_unet3d.inference.results import HeldVoxels, Outcome, Results, Store, class_dtype
 from keras_unet3d.inference.segmentation import TileWork
 from keras_unet3d.inference.segmented import Segmented
 from keras_unet3d.inference.statistics import MomentPasses
@@ -31,7 +34,10 @@ from keras_unet3d.network.work import NetworkSize, Precision
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
-from keras_unet3d.volumes.volume import Volume
+from keras_unet3d.volumes.resampling import ResampledVoxels
+from keras_unet3d.volumes.scratch import scratch_copy
+from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.voxels import Voxels
 
 Statistics = Literal["moving", "volume", "current"]
 
@@ -68,7 +74,8 @@ class SegmentationJob:
     """Everything that is decided before the work, and the work.
 
     Attributes:
-        volume: that is segmented.
+        volume: that is segmented, on the grid that the networks see.
+        grid: that results are given on.
         plan: the tiles and what they will take.
         precision: of the features.
         statistics: those that the networks normalise by.
@@ -83,16 +90,18 @@ class SegmentationJob:
         scheme: LabelScheme,
         unfinished: Unfinished | None = None,
         *,
+        grid: Grid | None = None,
         in_memory: bool = False,
     ) -> None:
         """Plan.
 
         Args:
-            volume: raw ``(z, y, x, channel)``, in memory or in a file.
+            volume: raw ``(z, y, x, channel)``, in memory or in a file; `ResampledVoxels` are made once, when it runs.
             members: of one geometry, for the classes of `scheme`.
             options: of the user.
             scheme: of the labels.
             unfinished: where results go, and what another process began; without, `run` keeps them in memory.
+            grid: of the same place, that results are resampled to; None is that of `volume`.
             in_memory: whether the budget has to suffice for results in memory, too.
 
         Raises:
@@ -100,6 +109,7 @@ class SegmentationJob:
         """
         self.volume, self._members, self._options, self._scheme = volume, members, options, scheme
         self._unfinished, self._in_memory = unfinished, in_memory
+        self.grid = grid or volume.grid
         self._devices = devices()
         self.warnings: list[str] = []
         agrees = all(member.bfloat16_agrees for member in members)
@@ -140,15 +150,33 @@ class SegmentationJob:
         """Do the work.
 
         Args:
-            kept: class index ``(z, y, x)`` of voxels that stay as annotated, `UNLABELED` elsewhere.
+            kept: class index ``(z, y, x)`` on `grid` of voxels that stay as annotated, `UNLABELED` elsewhere.
             progress: told how far it is.
         """
         progress(self.done)
-        tiles = self.plan.tiles
         results = self._results()
+        with ExitStack() as opened:
+            self._compute(self._image(opened), results, progress)
+        outcome, changes = self._post_processed(Outcome.of(results, self.volume.grid, self.grid))
+        return Segmented(outcome, self._scheme, kept, changes)
+
+    def _image(self, opened: ExitStack) -> Voxels:
+        """The image; one that is resampled as it is read is so once, into a file, as it is read several times."""
+        voxels: Voxels = self.volume.voxels
+        if not isinstance(voxels, ResampledVoxels):
+            return voxels
+        if self._unfinished is not None:
+            folder = self._unfinished.folder
+        else:
+            folder = Path(opened.enter_context(TemporaryDirectory(prefix="unet3d_")))
+        return opened.enter_context(scratch_copy(voxels, folder / "resampled.raw"))
+
+    def _compute(self, image: Voxels, results: Results, progress: Progress) -> None:
+        """What the tiles give."""
+        tiles = self.plan.tiles
         predictors = [networks[0] if len(networks) == 1 else Ensemble(networks) for networks in self._networks]
-        intensity = predictors[0].intensity(self.volume.voxels)
-        self._fix_moments(intensity, progress)
+        intensity = predictors[0].intensity(image)
+        self._fix_moments(image, intensity, progress)
         share, done = self._share_of_statistics, self._labelled
         written = dict(self._unfinished.planes) if self._unfinished else {}
 
@@ -159,18 +187,15 @@ class SegmentationJob:
                 self._unfinished.wrote(number, box)
             progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
 
-        TileWork(self.volume.voxels, tiles, intensity, results, wrote, written).run(predictors)
-        results, changes = self._post_processed(results)
-        return Segmented(results, self._scheme, kept, changes)
+        TileWork(image, tiles, intensity, results, wrote, written).run(predictors)
 
     def _check_post_processing(self) -> None:
         wanted = self._options.post_processing
         if not wanted.wanted:
             return
         background_of(self._scheme)
-        grid = self.volume.grid
-        wanted.fewest_voxels(grid)
-        self.warnings += filter(None, [wanted.assumed_unit(grid)])
+        wanted.fewest_voxels(self.grid)
+        self.warnings += filter(None, [wanted.assumed_unit(self.grid)])
 
     @property
     def _budget(self) -> int:
@@ -186,7 +211,8 @@ class SegmentationJob:
         in_memory = 0
         if self._in_memory:
             floats = self._scheme.classes * bool(self._options.probabilities) + bool(self._options.uncertainty)
-            in_memory = prod(self.volume.grid.shape) * (np.dtype(self._class_dtype).itemsize + 4 * floats)
+            voxels = sum(prod(shape) for shape in {self.volume.grid.shape, self.grid.shape})
+            in_memory = voxels * (np.dtype(self._class_dtype).itemsize + 4 * floats)
         return held_memory() + in_memory
 
     @property
@@ -228,7 +254,7 @@ class SegmentationJob:
     def _check_memory_of_post_processing(self, budget: int, held: int) -> None:
         if not self._options.post_processing.wanted or self._devices != (None,):
             return
-        shape = self.volume.grid.shape
+        shape = self.grid.shape
         read = 0 if self._in_memory else np.dtype(self._class_dtype).itemsize
         needed = held + prod(shape) * (BYTES_PER_VOXEL + read)
         if needed > budget:
@@ -281,7 +307,7 @@ class SegmentationJob:
         )
         return len(tiles) * flop / self.plan.flop
 
-    def _fix_moments(self, intensity: NDArray[np.float32], progress: Progress) -> None:
+    def _fix_moments(self, image: Voxels, intensity: NDArray[np.float32], progress: Progress) -> None:
         """Fix the statistics of the volume, where they are wanted."""
         if not self.plan.demand.passes:
             return
@@ -294,7 +320,7 @@ class SegmentationJob:
 
         for number, first in enumerate(self._networks[0]):
             key = str(number)
-            passes = MomentPasses(self.volume.voxels, first, self.plan.tiles, self._sizes[number], progress=computed)
+            passes = MomentPasses(image, first, self.plan.tiles, self._sizes[number], progress=computed)
             known = self._unfinished.moments.get(key) if self._unfinished else None
 
             def note(fixed: Fixed, key: str = key) -> None:
@@ -309,14 +335,17 @@ class SegmentationJob:
     def _sizes(self) -> list[NetworkSize]:
         return [member.size for member in self._members for _ in self._axes]
 
-    def _post_processed(self, results: Results) -> tuple[Results, tuple[ClassChange, ...]]:
-        """In memory: what the network gave stays on disk as it is, for a segmentation that is resumed."""
+    def _post_processed(self, outcome: Outcome) -> tuple[Outcome, tuple[ClassChange, ...]]:
+        """In memory: what the network gave stays on disk as it is, for a segmentation that is resumed.
+
+        It is the last that happens to classes: resampled afterwards, a component could fall into two.
+        """
         wanted = self._options.post_processing
         if not wanted.wanted:
-            return results, ()
-        held = results.classes[:, :, :]
-        changes = postprocess(held, wanted, self.volume.grid, background_of(self._scheme))
-        return replace(results, classes=HeldVoxels(held)), changes
+            return outcome, ()
+        held = outcome.classes[:, :, :]
+        changes = postprocess(held, wanted, self.grid, background_of(self._scheme))
+        return replace(outcome, classes=HeldVoxels(held)), changes
 
 
 def _common_axes(members: Sequence[Member]) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.resampling import ResampledClasses, ResampledVoxels
+from keras_unet3d.volumes.volume import Grid
 from keras_unet3d.volumes.voxels import Part, Voxels
 
 
@@ -59,6 +61,32 @@ class Results:
             self.probabilities.write(box, probabilities)
         if self.uncertainty is not None:
             self.uncertainty.write(box, entropy(probabilities)[..., None])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a segmentation gives, read part by part: `Results`, or what they are on another grid.
+
+    Attributes:
+        classes: class indices ``(z, y, x)``.
+        probabilities: float32 ``(z, y, x, class)``, if wanted.
+        uncertainty: float32 ``(z, y, x, 1)``, if wanted.
+    """
+
+    classes: Voxels
+    probabilities: Voxels | None = None
+    uncertainty: Voxels | None = None
+
+    @classmethod
+    def of(cls, results: Results, grid: Grid, onto: Grid) -> "Outcome":
+        """Results on `grid` as they are on `onto`, a grid of the same place."""
+        if grid == onto:
+            return cls(results.classes, results.probabilities, results.uncertainty)
+        return cls(
+            ResampledClasses(results.classes, grid, onto),
+            results.probabilities and ResampledVoxels(results.probabilities, grid, onto),
+            results.uncertainty and ResampledVoxels(results.uncertainty, grid, onto),
+        )
 
 
 def class_dtype(classes: int) -> Any:

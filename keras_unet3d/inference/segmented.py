@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.inference.postprocessing import ClassChange
-from keras_unet3d.inference.results import Results
+from keras_unet3d.inference.results import Outcome
 from keras_unet3d.volumes.slabs import slabs
 from keras_unet3d.volumes.voxels import Part, Voxels
 
@@ -25,16 +25,16 @@ class Segmented:
 
     def __init__(
         self,
-        results: Results,
+        outcome: Outcome,
         scheme: LabelScheme,
         kept: NDArray[np.int16] | None,
         changes: tuple[ClassChange, ...],
     ) -> None:
-        """Take what the tiles gave, and what stays as annotated."""
-        labels = _Labels(results.classes, scheme, kept)
+        """Take what came of the tiles, and what stays as annotated."""
+        labels = _Labels(outcome.classes, scheme, kept)
         self.labels: Voxels = labels
-        self.probabilities = results.probabilities
-        self.uncertainty = results.uncertainty
+        self.probabilities = outcome.probabilities
+        self.uncertainty = outcome.uncertainty
         self.changes = changes
         self.counts: NDArray[np.int64] = np.zeros(len(scheme.values), np.int64)
         for box in slabs(labels):

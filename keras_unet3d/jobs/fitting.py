@@ -104,16 +104,18 @@ def plan_fit(
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.start import with_network_of_start
     from keras_unet3d.training.windows import resolve_windows
+    from keras_unet3d.training.working_spacing import labels_of, resolve_spacing
 
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     read = load_cases(files, meaning)
-    spacing, _ = median_spacing([case.image.grid for case in read])
-    settings = with_network_of_start(settings or Settings())
+    settings, chosen = resolve_spacing(with_network_of_start(settings or Settings()), read.cases)
+    working = settings.resampled_to
+    spacing = working.edges if working else median_spacing([case.image.grid for case in read])[0]
     machine = prepare_runtime(settings.devices)
-    resolved, decisions = resolve(settings, read.cases, spacing, **machine._asdict())
+    resolved, decisions = resolve(settings, [labels_of(case, working) for case in read], spacing, **machine._asdict())
     resolved, windows = resolve_windows(resolved, read)
     _class_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
-    return FitPlan(read, summarize(read), resolved, (*decisions, *windows))
+    return FitPlan(read, summarize(read), resolved, (*chosen, *decisions, *windows))
 
 
 def fit(
@@ -216,13 +218,17 @@ def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:
 def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circumstances) -> FitResult:
     """The part of `fit` that has a folder to continue in."""
     from keras_unet3d.serving.export import export_model
-    from keras_unet3d.training.held_out import part
+    from keras_unet3d.training.held_out import Preparation, part
     from keras_unet3d.training.plan import median_spacing
     from keras_unet3d.training.trainer import Training
+    from keras_unet3d.training.working_spacing import resampling_sentence
 
     settings, scheme, listener = plan.settings, plan.dataset.scheme, circumstances.listener
-    spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
-    parted = part(plan.dataset.cases, settings.hold_out, settings.intensity.of(plan.dataset.channel_names))
+    working = settings.resampled_to
+    if working is not None:
+        listener.say(resampling_sentence(plan.dataset.cases, working))
+    prepared = Preparation(settings.intensity.of(plan.dataset.channel_names), working)
+    parted = part(plan.dataset.cases, settings.hold_out, prepared)
     listener.say(parted.sentence)
     counts = sum(class_counts(volume.class_index, scheme.classes) for volume in parted.training)
     weights = _class_weights(settings, scheme, counts)
@@ -242,6 +248,9 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
         "held_out": parted.sentence,
         "validation": scores.as_json() if scores else None,
     }
+    spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
+    if working is not None:
+        spacing, unit = working.edges, working.unit
     description = _describe(settings, scheme, plan.dataset.channel_names, spacing, unit, report)
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
@@ -311,6 +320,7 @@ def _describe(
             "statistics": network.statistics,
             "spacing": spacing,
             "unit": unit,
+            "resampled": settings.resampled_to is not None,
             "mirrored_axes": settings.augmentation.mirror,
             "intensity": {"windows": settings.intensity.resolved_windows},
             "settings": settings.model_dump(mode="json", exclude_none=True),

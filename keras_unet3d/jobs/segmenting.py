@@ -12,6 +12,7 @@ from keras_unet3d.annotation import LabelScheme, Meaning, dataset_from_pairs, lo
 from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
 from keras_unet3d.jobs.sameness import facts_of
+from keras_unet3d.jobs.working_image import WorkingImage
 from keras_unet3d.volumes import Volume, open_image, read_labels, write_image, write_labels
 from keras_unet3d.volumes.voxels import as_array
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from keras_unet3d.inference.postprocessing import ClassChange
     from keras_unet3d.inference.unfinished import Unfinished
     from keras_unet3d.network.work import Precision
-    from keras_unet3d.serving.description import ModelDescription
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,7 @@ class Segmentation:
     Attributes:
         output: the file that was written, None where nothing was.
         held: the labels where nothing was written; see `labels`.
+        shape: voxels of the labels, which are those of the image.
         shares: the part of the volume that each class takes, by its name.
         probabilities: float32 ``(z, y, x, class)``, if they were to be returned.
         plan: the tiles that were computed, and what they were expected to take.
@@ -48,6 +49,7 @@ class Segmentation:
 
     output: Path | None
     held: Volume | None
+    shape: tuple[int, int, int]
     shares: dict[str, float]
     probabilities: Volume | None
     plan: Plan
@@ -78,6 +80,8 @@ class SegmentationPlan:
         seconds: that the networks would take for all of it, from how long they take for a small tile; None where that
             was not measured.
         warnings: what the user should know.
+        resampled: how the image is resampled to the model's working spacing, a sentence; empty where it is not. The
+            plan is for the resampled one.
     """
 
     plan: Plan
@@ -86,6 +90,7 @@ class SegmentationPlan:
     done: float
     seconds: float | None
     warnings: tuple[str, ...]
+    resampled: str = ""
 
 
 def plan_segmentation(
@@ -113,8 +118,9 @@ def plan_segmentation(
     with ExitStack() as opened:
         if keep is not None:
             image, _ = _kept(image, keep, described_models(model)[0][1].scheme, meaning)
-        job, told = _segmentation_job(image, model, options, opened, None, in_memory=in_memory)
-        return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, (*told, *job.warnings))
+        working, job = _segmentation_job(image, model, options, opened, None, in_memory=in_memory)
+        warnings = (*working.warnings, *job.warnings)
+        return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, warnings, working.resampled)
 
 
 def segment(
@@ -131,7 +137,8 @@ def segment(
     """Give every voxel of an image a label.
 
     The image is read part by part, and what is written is written part by part: memory is that of the plan, whatever
-    the size of the volume. Without `output` the labels are kept in memory.
+    the size of the volume. Without `output` the labels are kept in memory. Where the model has a working spacing, an
+    image of another one is resampled to it, into a file for the time of the work, and the labels back.
 
     Args:
         image: a file, several files (one per channel), or a volume in memory.
@@ -167,10 +174,12 @@ def segment(
         unfinished = None
         if output is not None:
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
-        job, told = _segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
-        volume, warnings = job.volume, (*told, *job.warnings)
+        working, job = _segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
+        volume, warnings = working.image, (*working.warnings, *job.warnings)
         if on_plan is not None:
-            on_plan(SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, warnings))
+            on_plan(
+                SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, warnings, working.resampled)
+            )
         segmented = job.run(kept, progress or (lambda _: None))
         labels = replace(volume, voxels=as_array(segmented.labels), segments=scheme.segments, channels=())
         chances = None
@@ -186,6 +195,7 @@ def segment(
         return Segmentation(
             output=Path(output) if output is not None else None,
             held=replace(labels, voxels=labels.voxels[:, :, :]) if output is None else None,
+            shape=volume.grid.shape,
             shares={
                 name: int(count) / prod(volume.grid.shape)
                 for name, count in zip(scheme.names, segmented.counts, strict=True)
@@ -207,15 +217,15 @@ def _segmentation_job(
     unfinished: Unfinished | None,
     *,
     in_memory: bool,
-) -> tuple[SegmentationJob, list[str]]:
-    """Open the image, load the models, and plan; with what the user should know."""
+) -> tuple[WorkingImage, SegmentationJob]:
+    """Open the image, load the models, and plan."""
     from keras_unet3d.inference.job import Member, SegmentationJob
     from keras_unet3d.inference.options import SegmentOptions
 
     models = described_models(model)
     if not isinstance(image, Volume):
         image = opened.enter_context(open_image(image, scratch=unfinished.folder if unfinished else None))
-    told = [sentence for _, description in models for sentence in _check_fits(image, description)]
+    working = WorkingImage.of(image, [description for _, description in models])
     members = []
     for source, description in models:
         loaded = load_model(source) if isinstance(source, str | Path) else source
@@ -230,8 +240,16 @@ def _segmentation_job(
             )
         )
     scheme = models[0][1].scheme
-    job = SegmentationJob(image, members, options or SegmentOptions(), scheme, unfinished, in_memory=in_memory)
-    return job, list(dict.fromkeys(told))
+    job = SegmentationJob(
+        working.volume,
+        members,
+        options or SegmentOptions(),
+        scheme,
+        unfinished,
+        grid=image.grid,
+        in_memory=in_memory,
+    )
+    return working, job
 
 
 def _kept(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | None) -> tuple[Volume, NDArray[np.int16]]:
@@ -246,18 +264,3 @@ def _kept(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | No
         return case.image, scheme.index_of(case.class_index, read.scheme)
     except InputError as error:
         raise InputError(f"{keep}: {error}") from error
-
-
-def _check_fits(volume: Volume, description: ModelDescription) -> list[str]:
-    """Refuse an image that the model cannot take; say where it differs from what the model saw."""
-    from keras_unet3d.training.plan import unusual_spacing
-
-    name = volume.source or "the image"
-    found, expected = volume.voxels.shape[-1], description.channels
-    if found != len(expected):
-        raise InputError(
-            f"{name}: has {found} channel{'s' if found != 1 else ''}, the model expects {len(expected)}: "
-            f"{', '.join(expected)}. Give one file with all of them, or one file per channel."
-        )
-    unusual = unusual_spacing(volume.grid, description.spacing, description.unit)
-    return [f"{name}: {unusual}."] if unusual else []

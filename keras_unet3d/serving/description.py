@@ -19,6 +19,7 @@ from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import INTENSITY_RULE, Intensities, Window
+from keras_unet3d.volumes.spacing import Spacing
 
 FORMAT: Final = 3
 """Raised whenever an older package would read a model wrongly, or this one an older model."""
@@ -30,7 +31,7 @@ DESCRIPTION_FILE = Path("assets.extra", "unet3d.json")
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Length = Annotated[int, Field(ge=1)]
-Spacing = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Edge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def package_version() -> str:
@@ -147,7 +148,7 @@ class ModelDescription(BaseModel):
         statistics: of batch normalisation, ``"moving"`` or ``"current"`` (those of the tile).
         spacing: along z, y, x, of the volumes it was trained on; None where unknown.
         unit: of the spacing.
-        resampled: whether training resampled to `spacing`, so that the model expects it.
+        resampled: whether training resampled to `spacing`, so that the model expects it: see `working_spacing`.
         mirrored_axes: axes along which training mirrored its tiles.
         settings: of the training, resolved.
         training: what training reports of itself.
@@ -171,7 +172,7 @@ class ModelDescription(BaseModel):
     filters: Length
     geometry: TileGeometry
     statistics: Literal["moving", "current"] = "moving"
-    spacing: tuple[Spacing, Spacing, Spacing] | None = None
+    spacing: tuple[Edge, Edge, Edge] | None = None
     unit: str = ""
     resampled: bool = False
     mirrored_axes: tuple[Literal["z", "y", "x"], ...] = ()
@@ -196,6 +197,8 @@ class ModelDescription(BaseModel):
             raise ValueError(f"bfloat16 needs a Dice for each of {names}; found {list(self.bfloat16)}")
         if unknown := set(self.intensity.windows) - set(self.channels):
             raise ValueError(f"no channel is called {min(unknown)!r}, for which there is a window")
+        if self.resampled and self.spacing is None:
+            raise ValueError("it was resampled, and no spacing says to which")
         axes = self.geometry.geometry.axes
         if self.tile is not None and not all(map(_can_be_tiled, self.tile, axes)):
             raise ValueError(f"the network takes no tiles of z={self.tile[0]} y={self.tile[1]} x={self.tile[2]}")
@@ -216,6 +219,11 @@ class ModelDescription(BaseModel):
         """How the network wants the raw intensities of its channels."""
         windows = self.intensity.windows
         return Intensities({number: windows[name] for number, name in enumerate(self.channels) if name in windows})
+
+    @property
+    def working_spacing(self) -> Spacing | None:
+        """What images are resampled to, None where the model takes any spacing."""
+        return Spacing(self.spacing, self.unit) if self.resampled and self.spacing else None
 
     @property
     def tile_dependent(self) -> bool:

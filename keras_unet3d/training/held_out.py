@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.annotation.folds import hold_out
@@ -12,7 +13,9 @@ from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.sampling import TrainingVolume
+from keras_unet3d.training.working_spacing import labels_of, resampled_case
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
+from keras_unet3d.volumes.spacing import Spacing
 
 Mode = Literal["auto", "cases", "slices", "nothing"]
 
@@ -39,14 +42,40 @@ class HeldOut:
     sentence: str
 
 
-def part(cases: Sequence[AnnotatedCase], mode: Mode, intensities: Intensities = PER_VOLUME) -> HeldOut:
+@dataclass(frozen=True)
+class Preparation:
+    """What becomes of a case before a network sees it.
+
+    Attributes:
+        intensities: by which its image is normalised.
+        spacing: the working spacing that it is resampled to; None leaves it as it is.
+    """
+
+    intensities: Intensities = PER_VOLUME
+    spacing: Spacing | None = None
+
+    def volume(self, case: AnnotatedCase) -> TrainingVolume:
+        """The case as it is learned from. An image that is not resampled is normalised in place."""
+        case = resampled_case(case, self.spacing)
+        self.intensities.normalise(case.image.voxels)
+        return TrainingVolume(case.name, case.image.voxels, case.class_index, case.image.grid.spacing)
+
+
+USUAL: Final = Preparation()
+"""Normalised by itself, on its own grid."""
+
+
+def part(cases: Sequence[AnnotatedCase], mode: Mode, preparation: Preparation = USUAL) -> HeldOut:
     """Part the cases of a dataset. Their images are normalised in place: nothing is held in memory twice.
+
+    Cases of another spacing are resampled, which takes memory of its own; validation is done on the resampled ones.
+    Slices are dealt as they were annotated, before that.
 
     Args:
         cases: all of the dataset.
         mode: ``"auto"``: cases where there are five or more, else slices where there are six or more, else nothing.
             Never so that a class is left without labels to learn from.
-        intensities: by which images are normalised.
+        preparation: what becomes of each case.
 
     Raises:
         InputError: if cases are to be held out and only one has labels.
@@ -58,17 +87,17 @@ def part(cases: Sequence[AnnotatedCase], mode: Mode, intensities: Intensities = 
         )
     parted = None
     if mode == "cases" or (mode == "auto" and labelled >= ENOUGH_CASES):
-        parted = _part_cases(cases, intensities)
+        parted = _part_cases(cases, preparation)
     if parted is None and mode in ("auto", "slices"):
-        parted = _part_slices(cases, intensities)
+        parted = _part_slices(cases, preparation)
     if parted is not None:
         return parted
     why = "as set" if mode == "nothing" else "the labels are too few to spare any"
-    volumes = tuple(_volume(case, intensities) for case in cases)
+    volumes = tuple(map(preparation.volume, cases))
     return HeldOut(volumes, (), f"Nothing is held out for validation: {why}.")
 
 
-def _part_cases(cases: Sequence[AnnotatedCase], intensities: Intensities) -> HeldOut | None:
+def _part_cases(cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut | None:
     """Spare labelled cases, evenly spread; the first such choice that loses no class, None where each does."""
     classes = [_classes([case]) for case in cases]
     labelled = [number for number, found in enumerate(classes) if found]
@@ -78,12 +107,12 @@ def _part_cases(cases: Sequence[AnnotatedCase], intensities: Intensities) -> Hel
         chosen = {labelled[(place + shift) % len(labelled)] for place in places}
         kept = [found for number, found in enumerate(classes) if number not in chosen]
         if set().union(*kept) == set().union(*classes):
-            return _without_cases(cases, chosen, intensities)
+            return _without_cases(cases, chosen, preparation)
     return None
 
 
-def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int], intensities: Intensities) -> HeldOut:
-    volumes = [_volume(case, intensities) for case in cases]
+def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int], preparation: Preparation) -> HeldOut:
+    volumes = [preparation.volume(case) for case in cases]
     names = ", ".join(cases[number].name for number in sorted(chosen))
     return HeldOut(
         tuple(volume for number, volume in enumerate(volumes) if number not in chosen),
@@ -92,19 +121,25 @@ def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int], intensities
     )
 
 
-def _part_slices(cases: Sequence[AnnotatedCase], intensities: Intensities) -> HeldOut | None:
+def _part_slices(cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut | None:
     """Deal the slices of all cases in order; None where there are too few, or a class would be lost."""
     dealt = [(number, axis, index) for number, case in enumerate(cases) for axis, index in case.annotated_slices]
     if len(dealt) < FEWEST_SLICES:
         return None
     chosen = dealt[FIRST_SLICE::EVERY_SLICE]
-    maps = []
+    maps, found = [], set()
     for number, case in enumerate(cases):
         z, y, x = (tuple(index for of, ax, index in chosen if (of, ax) == (number, axis)) for axis in range(3))
-        maps.append(hold_out(case.class_index, AnnotatedSlices(z, y, x)))
-    if _classes(cases) != {int(value) for training, _ in maps for value in np.unique(training)} - {UNLABELED}:
+        learned, validated = (
+            labels_of(case, preparation.spacing, labels).class_index
+            for labels in hold_out(case.class_index, AnnotatedSlices(z, y, x))
+        )
+        found |= _values(learned, validated)
+        # A resampled voxel can hold slices of both: it is held out.
+        maps.append((np.where(validated == UNLABELED, learned, np.int16(UNLABELED)), validated))
+    if found != _values(*(learned for learned, _ in maps)):
         return None
-    volumes = [_volume(case, intensities) for case in cases]
+    volumes = [preparation.volume(case) for case in cases]
     training = [
         TrainingVolume(volume.name, volume.image, labels, volume.spacing)
         for volume, (labels, _) in zip(volumes, maps, strict=True)
@@ -119,9 +154,8 @@ def _part_slices(cases: Sequence[AnnotatedCase], intensities: Intensities) -> He
 
 
 def _classes(cases: Sequence[AnnotatedCase]) -> set[int]:
-    return {int(value) for case in cases for value in np.unique(case.class_index)} - {UNLABELED}
+    return _values(*(case.class_index for case in cases))
 
 
-def _volume(case: AnnotatedCase, intensities: Intensities) -> TrainingVolume:
-    intensities.normalise(case.image.voxels)
-    return TrainingVolume(case.name, case.image.voxels, case.class_index, case.image.grid.spacing)
+def _values(*maps: NDArray[np.int16]) -> set[int]:
+    return {int(value) for labels in maps for value in np.unique(labels)} - {UNLABELED}

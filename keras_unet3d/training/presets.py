@@ -6,6 +6,7 @@ Preset = Literal["paper"]
 
 PRESETS: dict[Preset, dict[str, Any]] = {
     "paper": {
+        "working_spacing": "none",
         "tile": "x=132 y=132 z=116",
         "batch_size": 1,
         "network": {

@@ -31,6 +31,7 @@ from keras_unet3d.training.presets import PRESETS, Preset
 from keras_unet3d.volumes.axes import AXES, named, parse_named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import Intensities, Window
+from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.whole_file import written_whole
 
 
@@ -75,6 +76,12 @@ ChannelWindow = Annotated[
 """A resolved window, one of which only the bounds are set, or none."""
 
 
+def _read_spacing(value: Any) -> Any:
+    return Spacing.parse(value) if isinstance(value, str) and value != "none" else value
+
+
+WorkingSpacing = Annotated[Spacing | Literal["none"], BeforeValidator(_read_spacing), PlainSerializer(str)]
+"""A distance between voxels, ``"x=1 y=1 z=2.5 mm"``; ``"none"`` leaves cases as they are."""
 Devices = Literal["one", "all"]
 """Of this machine, that share each step."""
 AugmentOn = Literal["auto", "cpu", "device"]
@@ -168,6 +175,8 @@ class Settings(_Settings):
         steps: bounded by steps instead; then the result does not depend on the machine's speed.
         seed: decides every random number, together with step and index.
         start: the folder of a model whose weights training begins with; None begins anew.
+        working_spacing: that all cases are resampled to, and images that are segmented; without a unit, in that of the
+            data. ``"none"`` resamples nothing. None is the median where cases differ.
         tile: the network's input.
         batch_size: tiles per step, those of all devices together.
         accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
@@ -187,6 +196,7 @@ class Settings(_Settings):
     steps: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
     start: str | None = None
+    working_spacing: WorkingSpacing | None = None
     tile: NamedSizes | None = None
     batch_size: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)
@@ -233,6 +243,11 @@ class Settings(_Settings):
                         f"{axis.minimum + axis.multiple}, … voxels; the next is {axis.nearest_valid(size)}"
                     )
         return self
+
+    @property
+    def resampled_to(self) -> Spacing | None:
+        """The working spacing, None where nothing is resampled."""
+        return self.working_spacing if isinstance(self.working_spacing, Spacing) else None
 
     @property
     def dtype_policy(self) -> str:

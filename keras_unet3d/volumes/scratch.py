@@ -4,7 +4,8 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,13 +16,30 @@ from numpy.typing import DTypeLike, NDArray
 from keras_unet3d.errors import WorkError
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box
-from keras_unet3d.volumes.voxels import Part
+from keras_unet3d.volumes.slabs import slabs
+from keras_unet3d.volumes.voxels import Part, Voxels, read_together
 
 _AT_PLACES = hasattr(os, "preadv") and hasattr(os, "pwrite")
 """Whether this system reads and writes at a place in a file without seeking; Windows does not."""
 
 _LONGEST_PASSED_OVER = 1 << 12
 """Bytes between two rows that are sooner read along than passed over by another call."""
+
+
+@contextmanager
+def scratch_copy(voxels: Voxels, path: Path) -> Iterator["ScratchVoxels"]:
+    """Copy voxels that are slow to read into a raw file, slab by slab, which goes when the context ends.
+
+    Raises:
+        WorkError: as `ScratchVoxels`.
+    """
+    try:
+        with ScratchVoxels(path, voxels.shape, voxels.dtype) as copy:
+            for box in slabs(voxels, read_together(voxels)):
+                copy.write(box, voxels[box.slices])
+            yield copy
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class ScratchVoxels:

@@ -100,6 +100,7 @@ def test_every_flag_sets_what_it_says(unet3d, dataset):
         "padding": "same",
         "normalization": "group",
         "statistics": "current",
+        "working_spacing": "x=2 y=1 z=4 mm",
         "tile": "x=24 y=16 z=8",
         "batch_size": 4,
         "accumulate": 2,

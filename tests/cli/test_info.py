@@ -14,6 +14,13 @@ def test_the_text_names_axes_units_and_scores(unet3d, model):
     assert "IoU 0.900" in done.stdout
 
 
+def test_a_working_spacing_is_what_it_expects(unet3d, model):
+    file = model / "3" / DESCRIPTION_FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"resampled": True}))
+    assert "expects voxels of x=0.5 y=1 z=2 µm (segment resamples" in unet3d("info", model).stdout
+    assert json.loads(unet3d("info", model, "--json").stdout)["resampled"] is True
+
+
 def test_the_json_has_names_of_channels_and_axes(unet3d, model):
     plain = json.loads(unet3d("info", model / "3", "--json").stdout)
     assert plain["channels"] == ["nuclei"]

@@ -95,14 +95,15 @@ def test_an_older_label_map_is_replaced(unet3d, image, write, model, fake, name)
 
 SHAPE = (6, 7, 8)
 WARNING = "Look closely."
+RESAMPLED = "a.nii.gz: resampled, and labels back."
 BUDGET = 2 * 10**9
 
 
 def planned(*, done=0.0, seconds=None):
-    """A plan that nobody follows: several tiles, by its budget."""
+    """A plan that nobody follows: several tiles, by its budget, of an image that is resampled."""
     size = NetworkSize(Geometry("valid", 3), filters=32, channels=1, classes=2)
     return SegmentationPlan(
-        make_plan((64, 244, 248), Demand(size), BUDGET), "bfloat16", "moving", done, seconds, (WARNING,)
+        make_plan((64, 244, 248), Demand(size), BUDGET), "bfloat16", "moving", done, seconds, (WARNING,), RESAMPLED
     )
 
 
@@ -125,6 +126,7 @@ def fake(monkeypatch):
         on_plan(plan)
         progress(0.32)
         return SimpleNamespace(
+            shape=SHAPE,
             shares={"background": 0.25, "cell": 0.75},
             changes={"cell": ClassChange(1, 3, 120, 1, 14)} if options["options"].post_processing.wanted else {},
             plan=plan.plan,
@@ -206,13 +208,14 @@ def test_files_beside_the_labels_and_several_models(unet3d, image, model, fake):
 def test_what_is_done_is_said_before_and_after(unet3d, image, model, fake):
     done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--fill-holes")
     for told in (
+        f"\n{RESAMPLED}\n",
         "for a volume of x=248 y=244 z=64",
         "times the work of a single tile",
         "Computing in bfloat16; statistics of normalisation: those of training.",
         "Resuming: 32% of the work was there already.",
     ):
         assert told in done.stderr
-    assert "out.mha: x=248 y=244 z=64; background 25.0%, cell 75.0%; " in done.stdout
+    assert "out.mha: x=8 y=7 z=6; background 25.0%, cell 75.0%; " in done.stdout
     assert "cell: 3 components (120 voxels) removed, 1 hole (14 voxels) filled." in done.stdout
     ((one,),) = [
         json.loads(unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--fill-holes", "--json").stdout)[
@@ -232,6 +235,7 @@ def test_a_plan_writes_nothing_and_needs_no_output(unet3d, image, model, fake, t
     assert done.exit_code == 0, done.stderr
     lines = dict(line.strip().split(": ", 1) for line in done.stdout.splitlines()[1:])
     assert lines["volume"].strip() == "x=248 y=244 z=64"
+    assert lines["resampled"].strip() == RESAMPLED
     assert re.fullmatch(r" *\d+ \(x=\d y=\d z=1\) of x=\d+ y=\d+ z=156, \d+ planes at a time", lines["tiles"])
     assert "times that of a single tile" in lines["work"]
     assert lines["memory"].endswith("2.0 GB may be taken")
@@ -251,6 +255,7 @@ def test_the_json_of_a_plan_has_numbers_and_named_axes(unet3d, image, write, mod
     assert not (tmp_path / "new").exists()
     plan = plain["planned"][0]
     assert plan["volume"] == {"x": 248, "y": 244, "z": 64}
+    assert plan["resampled"] == RESAMPLED
     assert plan["tile"]["z"] == 64 + 88 + 4
     assert plan["tiles"] == plan["counts"]["x"] * plan["counts"]["y"] * plan["counts"]["z"] > 1
     assert plan["slab"] % 8 == 0

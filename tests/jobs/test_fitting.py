@@ -1,7 +1,8 @@
-"""A run that continues keeps what was decided, but for what may change."""
+"""A run that continues keeps what was decided, but for what may change; cases of several spacings become one."""
 
 import json
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ import keras_unet3d as unet3d
 from keras_unet3d.jobs.fitting import FitPlan, _continued
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings, read_settings
+from keras_unet3d.volumes.spacing import Spacing
 
 
 def plan(settings):
@@ -66,3 +68,76 @@ def test_ct_is_trained_exported_and_segmented_with_one_window(ct, tmp_path):
         sure = np.ptp(found.probabilities.voxels, axis=-1) > 1e-4
         np.testing.assert_array_equal(model.segment_volume(voxels)[sure], found.labels.voxels[sure])
         np.testing.assert_allclose(model.served_intensity(voxels), [[window.offset, window.scale]], rtol=1e-6)
+
+
+def ball(folder, name, spacing, unit="mm", size=24):
+    """A bright ball in a cube of `size` mm, on voxels of any spacing; every fourth slice of z is annotated."""
+    shape = tuple(round(size / edge) for edge in spacing)
+    z, y, x = np.meshgrid(*((np.arange(n) + 0.5) * e for n, e in zip(shape, spacing, strict=True)), indexing="ij")
+    inside = (z - 12) ** 2 + (y - 11) ** 2 + (x - 13) ** 2 < 8**2
+    noise = np.random.default_rng(len(name)).normal(0, 0.2, shape)
+    labels = np.full(shape, 9, np.uint8)
+    labels[1::4] = inside[1::4]
+    grid = unet3d.Grid(shape, spacing, (7.0, -3.0, 5.0), unit="mm").in_unit(unit)
+    image = unet3d.Volume((inside + noise).astype(np.float32)[..., None], grid)
+    for part, voxels in (("images", image), ("labels", image.with_voxels(labels))):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (unet3d.write_labels if part == "labels" else unet3d.write_image)(folder / part / f"{name}.nii.gz", voxels)
+    return folder / "images" / f"{name}.nii.gz"
+
+
+class Told:
+    """What a training says."""
+
+    def __init__(self):
+        self.sentences, self.plans = [], []
+
+    def say(self, sentence):
+        self.sentences.append(sentence)
+
+    def planned(self, plan):
+        self.plans.append(plan)
+
+    def __getattr__(self, _):
+        return lambda *_, **__: None
+
+
+@pytest.mark.slow
+def test_cases_of_several_spacings_are_learned_on_one_and_an_image_of_another_is_segmented_on_its_own(tmp_path):
+    for name, spacing, unit in (("a", (1, 1, 1), "mm"), ("bb", (2, 1, 1), "mm"), ("ccc", (2, 1.5, 1), "µm")):
+        ball(tmp_path / "balls", name, spacing, unit)
+    new = ball(tmp_path / "new", "dddd", (3, 0.75, 0.8))
+    tiny = {"steps": 3, "tile": "x=16 y=16 z=8", "network.filters": 2, "network.depth": 1, "batch_size": 1}
+    told = Told()
+    result = unet3d.fit(
+        tmp_path / "balls",
+        read_settings(None, tiny | {"network.normalization": "instance"}),
+        meaning=unet3d.Meaning(unlabeled=9),
+        models=tmp_path / "models",
+        runs=tmp_path / "runs",
+        listener=told,
+    )
+    assert "2 of 3 cases are resampled to x=1 y=1 z=2 mm." in told.sentences
+    (plan,) = told.plans
+    assert plan.settings.resampled_to == Spacing((2, 1, 1), "mm")
+    assert [case.class_index.shape for case in plan.dataset] == [(24, 24, 24), (12, 24, 24), (12, 16, 24)]
+    description = unet3d.load_model(result.model).description
+    assert (description.resampled, description.spacing, description.unit) == (True, (2, 1, 1), "mm")
+    assert read_settings(result.run / "settings.toml").resampled_to == Spacing((2, 1, 1), "mm")
+
+    plans = []
+    done = unet3d.segment(new, tmp_path / "dense.nii.gz", model=result.model, on_plan=plans.append)
+    image, labels = (nibabel.load(path) for path in (new, tmp_path / "dense.nii.gz"))
+    assert labels.shape == image.shape == (30, 32, 8, 1)[:3]
+    np.testing.assert_array_equal(labels.affine, image.affine)
+    assert labels.header.get_xyzt_units() == image.header.get_xyzt_units()
+    assert set(np.unique(np.asarray(labels.dataobj))) <= {0, 1}
+    assert "from voxels of x=0.8 y=0.75 z=3 mm to the model's x=1 y=1 z=2 mm" in plans[0].resampled
+    assert done.warnings == ()
+
+    dry = unet3d.plan_fit(
+        tmp_path / "balls",
+        read_settings(None, tiny | {"start": str(result.model), "working_spacing": "none"}),
+        meaning=unet3d.Meaning(unlabeled=9),
+    )
+    assert dry.settings.working_spacing == "none"

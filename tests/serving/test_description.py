@@ -17,6 +17,7 @@ from keras_unet3d.serving.description import (
     read_description,
 )
 from keras_unet3d.volumes.intensity import LIMIT, Window
+from keras_unet3d.volumes.spacing import Spacing
 
 
 @pytest.fixture
@@ -160,3 +161,11 @@ def test_reading_needs_no_tensorflow(written):
 
 def test_the_schema_is_one_that_json_can_hold():
     assert ModelDescription.model_json_schema(mode="serialization")["properties"]["classes"]["type"] == "array"
+
+
+def test_a_working_spacing_is_one_that_training_resampled_to(describe):
+    trained = {"spacing": (2.0, 1.0, 1.0), "unit": "µm"}
+    assert describe(**trained).working_spacing is None
+    assert describe(**trained, resampled=True).working_spacing == Spacing((2.0, 1.0, 1.0), "µm")
+    with pytest.raises(ValidationError, match="no spacing says to which"):
+        describe(resampled=True)

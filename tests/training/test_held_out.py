@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_unet3d.annotation.cases import AnnotatedCase
+from keras_unet3d.annotation.resampling import resampled_labels
 from keras_unet3d.errors import InputError
-from keras_unet3d.training.held_out import part
+from keras_unet3d.training.held_out import Preparation, part
 from keras_unet3d.volumes.intensity import LIMIT, Intensities, Window
+from keras_unet3d.volumes.resampling import resampled_grid
+from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.volume import Grid, Volume
 
 
@@ -135,8 +138,30 @@ def test_a_window_is_that_of_all_cases_and_outliers_are_drawn_in():
     for number, one in enumerate(cases):
         one.image.voxels[..., 1] += 50 * number  # another offset, which per volume would be taken off
         one.image.voxels[0, 0, :3] = [[1e6, 100], [0, -1000], [0, 1000]]
-    parted = part(cases, "nothing", Intensities({1: Window(80.0, 120.0, 100.0, 10.0)}))
+    parted = part(cases, "nothing", Preparation(Intensities({1: Window(80.0, 120.0, 100.0, 10.0)})))
     for volume in parted.training:
         assert volume.image[0, 0, 0].tolist() == [LIMIT, 0]
         assert volume.image[0, 0, 1:3, 1].tolist() == [-2, 2]
     assert parted.training[1].image[..., 1].mean() > parted.training[0].image[..., 1].mean() + 1
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.sets(st.integers(0, 19), max_size=6), min_size=3, max_size=3),
+    st.tuples(*[st.sampled_from([0.5, 1.0, 1.7, 3.0])] * 3),
+)
+def test_what_is_held_out_is_not_learned_from_on_another_spacing_either(slices, step):
+    """Neither in a voxel that holds a held-out slice and another, nor in one of several that a slice becomes."""
+    one = case("a", sliced(*slices))
+    spacing = Spacing(tuple(2.0 * edge if axis == 0 else edge for axis, edge in enumerate(step)))
+    kept = part([one], "slices")
+    parted = part([case("a", sliced(*slices))], "slices", Preparation(spacing=spacing))
+    (learned,) = parted.training
+    assert learned.image.shape[:3] == learned.class_index.shape
+    assert learned.spacing == spacing.edges
+    assert bool(parted.validation) <= bool(kept.validation)
+    if parted.validation:
+        of, onto = one.image.grid, resampled_grid(one.image.grid, spacing)
+        held = resampled_labels(kept.validation[0].class_index, of, onto)
+        np.testing.assert_array_equal(parted.validation[0].class_index, held)
+        assert (learned.class_index[held != -1] == -1).all()
