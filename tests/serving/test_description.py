@@ -45,8 +45,8 @@ def test_what_was_written_is_read(written, describe):
 def test_other_languages_find_the_sizes_of_tiles(describe):
     plain = json.loads(describe(Geometry("valid", 3, (1, 0, 0))).model_dump_json())
     assert plain["geometry"] == {
-        "padding": "valid", "depth": 3, "unpooled": [1, 0, 0], "multiple": [4, 8, 8], "remainder": [0, 4, 4],
-        "minimum": [52, 92, 92], "margin": [48, 88, 88], "halo": [24, 44, 44],
+        "padding": "valid", "depth": 3, "unpooled": [1, 0, 0], "dimensions": 3, "multiple": [4, 8, 8],
+        "remainder": [0, 4, 4], "minimum": [52, 92, 92], "margin": [48, 88, 88], "halo": [24, 44, 44],
     }  # fmt: skip
     assert plain["axis_order"] == ["z", "y", "x", "channel"]
 
