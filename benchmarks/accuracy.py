@@ -6,7 +6,7 @@ r"""What a setting is worth: the same time to train for each variant, scored on 
 DATASET has ``dataset.json``, ``images/`` and ``labels/``; the table of folds has the columns ``case`` and ``fold``, and
 perhaps another tool's score of each case. A variant is what `unet3d fit --set` takes, several with blanks between; the
 empty one is the defaults; one with ``steps=`` takes so many. Each is one `unet3d fit`, nothing repeated. `--slices
-1,1,1` keeps the labels of so many slices orthogonal to x, y and z, evenly spread, and takes the others away.
+1,1,1` keeps the labels of so many slices orthogonal to x, y and z and takes the others away.
 """
 
 import argparse
@@ -78,11 +78,17 @@ def make_part(dataset: Path, cases: list[str], part: Path, slices: str | None) -
 
 
 def keep_slices(source: Path, target: Path, counts: list[int]) -> None:
-    """Write the labels of so many slices orthogonal to x, y and z; the others become unlabelled."""
+    """Write the labels of so many slices orthogonal to x, y and z; the others become unlabelled.
+
+    They cut what is not background, as an annotator's do: evenly spread over it, the first anywhere in the first part.
+    """
     labels = unet3d.read_labels(source)
+    rng = np.random.default_rng(list(source.name.encode()))
     kept = np.full_like(labels.voxels, UNLABELLED, np.uint8)
     for axis, count in enumerate(reversed(counts)):
-        at = np.linspace(0, kept.shape[axis] - 1, count + 2)[1:-1].round().astype(int)
+        others = tuple(other for other in range(3) if other != axis)
+        inside = np.flatnonzero(labels.voxels.any(axis=others))
+        at = inside[((np.arange(count) + rng.random()) * len(inside) / max(count, 1)).astype(int)]
         np.moveaxis(kept, axis, 0)[at] = np.moveaxis(labels.voxels, axis, 0)[at]
     unet3d.write_labels(target, replace(labels, voxels=kept))
 

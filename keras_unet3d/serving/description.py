@@ -130,7 +130,7 @@ class IntensityDescription(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rule: Literal[
-        "mean and standard deviation of each channel over the whole volume, values drawn in to 10 standard deviations"
+        "mean and standard deviation of each channel over the whole volume, values drawn in to 30 standard deviations"
     ] = INTENSITY_RULE
     windows: dict[str, Window] = {}
 

@@ -13,13 +13,13 @@ from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.voxels import Voxels, read_together
 
 INTENSITY_RULE: Final = (
-    "mean and standard deviation of each channel over the whole volume, values drawn in to 10 standard deviations"
+    "mean and standard deviation of each channel over the whole volume, values drawn in to 30 standard deviations"
 )
 """How a model's description names the rule for channels without a window."""
 
-LIMIT: Final = 10.0
+LIMIT: Final = 30.0
 """Standard deviations from the mean beyond which no value counts for more. Fewer than one voxel in LIMIT² can lie there
-(Chebyshev's inequality): hot pixels and metal do, a structure that fills more of the volume does not."""
+(Chebyshev's inequality): hot pixels do, a structure that fills a thousandth of the volume does not."""
 
 REACH: Final = LIMIT * (1 + 1e-6)
 """A hair more, so that rounding does not decide which values lie beyond."""

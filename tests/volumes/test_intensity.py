@@ -132,7 +132,7 @@ def test_a_bright_structure_in_a_hundredth_of_the_volume_stays_as_it_is():
     assert normalised(image).max() == pytest.approx(9.4, rel=0.01)
 
 
-@given(seed=st.integers(0, 99), share=st.sampled_from([0, 1e-4, 2e-3, 8e-3]), value=st.sampled_from([-1e6, 3e2, 1e5]))
+@given(seed=st.integers(0, 99), share=st.sampled_from([0, 1e-4, 5e-4, 1e-3]), value=st.sampled_from([-1e6, 3e2, 1e5]))
 def test_offset_and_scale_are_the_moments_of_the_values_drawn_in_by_them(seed, share, value):
     """The definition itself."""
     image = with_values(noise((20, 20, 25), seed), int(share * 10_000), value)
@@ -162,10 +162,10 @@ def test_a_mask_with_few_voxels_set_keeps_them():
 
 
 def test_moments_of_drawn_in_values_are_solved_for():
-    """Of ten thousand values, 30 lie below the bounds and 50 above: put where the solution says, they confirm it."""
-    inside = np.random.default_rng(1).normal(4, 2, 9920)
-    mean, deviation = drawn_in(0.003, 0.005, inside.mean(), inside.var())
-    values = np.concatenate([inside, np.full(30, mean - LIMIT * deviation), np.full(50, mean + LIMIT * deviation)])
+    """Of ten thousand values, 3 lie below the bounds and 5 above: put where the solution says, they confirm it."""
+    inside = np.random.default_rng(1).normal(4, 2, 9992)
+    mean, deviation = drawn_in(0.0003, 0.0005, inside.mean(), inside.var())
+    values = np.concatenate([inside, np.full(3, mean - LIMIT * deviation), np.full(5, mean + LIMIT * deviation)])
     assert (values.mean(), values.std()) == pytest.approx((mean, deviation), rel=1e-9)
     assert drawn_in(0.0, 0.0, 4.0, 9.0) == (4.0, 3.0)
 
@@ -187,7 +187,7 @@ def test_outliers_are_found_however_a_volume_is_read(shape, together, block, gro
 
 
 def test_a_volume_without_outliers_is_read_once_and_one_with_some_twice():
-    for values, times in ((noise((9, 9, 9)), 1), (with_values(noise((9, 9, 9)), 1, 1e6), 2)):
+    for values, times in ((noise((12, 12, 12)), 1), (with_values(noise((12, 12, 12)), 1, 1e6), 2)):
         stored = InChunks(values, (3, 3, 3))
         volume_intensity(stored)
         stored.read[0, 0, 0] -= 1  # which all values are measured from
