@@ -62,6 +62,13 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
 @dataset_options
 @click.option("--minutes", type=float, help="Time until the model is exported; 30 unless said otherwise.")
 @click.option("--steps", type=int, help="Train so many steps instead: repeatable, whatever the machine's speed.")
+@click.option(
+    "--folds",
+    type=int,
+    metavar="N",
+    help="Cross-validate: N trainings that share the minutes, each scored on the cases that it leaves out; exports the "
+    "mean of their networks.",
+)
 @meaning_options
 @click.option("--name", default="unet3d", show_default=True, callback=_model_name, help="What the model is called.")
 @click.option(
@@ -149,6 +156,7 @@ def command(
     annotated_slices: tuple[str, ...],
     unlabeled: int | None,
     dense: bool,
+    folds: int | None,
     name: str,
     models: Path,
     runs: Path,
@@ -174,10 +182,13 @@ def command(
       unet3d fit my_data --minutes 60
       unet3d fit --image a.nii.gz --annotation a_labels.nii.gz --annotated-slices 'z=12,31 y=80'
       unet3d fit --image a_c0.tif,a_c1.tif --annotation a_labels.tif --set augmentation.displacement_sigma=6
+      unet3d fit my_data --folds 5 --minutes 60
       unet3d fit my_data --dry-run
     """
     if flags["minutes"] is not None and flags["steps"] is not None:
         raise click.UsageError("Give only one of --minutes and --steps.")
+    if profile and folds is not None:
+        raise click.UsageError("Give only one of --profile and --folds.")
     chosen = choose_dataset(dataset, images, annotations)
 
     from unet3d_cli.progress import TrainingProgress
@@ -190,21 +201,29 @@ def command(
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     settings = read_settings(config, {**dict(assigned), **_set(flags)}, preset)
     terminal = Terminal(quiet=quiet, as_json=as_json)
-    terminal.note(f"Reading {dataset or _counted(len(images), 'annotated image')} …")
+    terminal.note(f"Reading {dataset or counted(len(images), 'annotated image')} …")
     files = chosen if isinstance(chosen, Dataset) else read_dataset(chosen)
+    if folds is not None:
+        from unet3d_cli.folds import cross_validate, print_plan_of_folds
+
+        if dry_run:
+            print_plan_of_folds(terminal, api.plan_cross_validation(files, settings, folds=folds, meaning=meaning))
+            return
+        call = {"folds": folds, "meaning": meaning, "name": name, "models": models, "runs": runs}
+        cross_validate(terminal, files, settings, call, quiet=quiet and not as_json)
+        return
     if dry_run:
         plan = api.plan_fit(files, settings, meaning=meaning)
-        _print_plan(terminal, plan)
-        terminal.say("Settings; save them to a file for --config:\n")
-        terminal.say(plan.settings.as_toml())
-        terminal.result(_plan_as_json(plan))
+        print_plan(terminal, plan)
+        print_settings(terminal, plan.settings)
+        terminal.result(plan_as_json(plan))
         return
 
     plans: list[FitPlan] = []
 
     def on_plan(plan: FitPlan) -> None:
         plans.append(plan)
-        _print_plan(terminal, plan)
+        print_plan(terminal, plan)
         terminal.note(f"Training for {_budget(plan.settings)}. Ctrl-C ends it early, keeps the best and exports.")
 
     with TrainingProgress(terminal, on_plan) as progress:
@@ -219,7 +238,7 @@ def command(
             profile=profile,
         )
     _print_result(terminal, fitted, files.cases[0].images, runs, quiet=quiet and not as_json)
-    terminal.result({**_result_as_json(fitted), **_plan_as_json(plans[0])})
+    terminal.result({**_result_as_json(fitted), **plan_as_json(plans[0])})
 
 
 def _set(flags: dict[str, Any]) -> dict[str, Any]:
@@ -227,10 +246,11 @@ def _set(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _budget(settings: Settings) -> str:
-    return _counted(settings.steps, "step") if settings.steps else f"{settings.minutes:g} minutes"
+    return counted(settings.steps, "step") if settings.steps else f"{settings.minutes:g} minutes"
 
 
-def _print_plan(terminal: Terminal, plan: FitPlan) -> None:
+def print_plan(terminal: Terminal, plan: FitPlan) -> None:
+    """What will be trained on, and what was decided."""
     from unet3d_cli.tables import print_summary
 
     for warning in plan.dataset.warnings:
@@ -238,6 +258,12 @@ def _print_plan(terminal: Terminal, plan: FitPlan) -> None:
     print_summary(terminal, plan.summary)
     for decision in plan.decisions:
         terminal.say(f"{decision}.")
+
+
+def print_settings(terminal: Terminal, settings: Settings) -> None:
+    """As a file for --config."""
+    terminal.say("Settings; save them to a file for --config:\n")
+    terminal.say(settings.as_toml())
 
 
 def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...], runs: Path, *, quiet: bool) -> None:
@@ -253,14 +279,20 @@ def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...]
     if fitted.scores is not None:
         terminal.say("On what was held out:")
         print_scores(terminal, fitted.scores)
-    terminal.say(f"Model: {fitted.model}\nRun:   {fitted.run}")
+    print_next(terminal, fitted.model, fitted.run, image, runs)
+
+
+def print_next(terminal: Terminal, model: Path, run: Path, image: tuple[Path, ...], runs: Path) -> None:
+    """What was made, and what to do with it."""
+    terminal.say(f"Model: {model}\nRun:   {run}")
     segment = ["unet3d", "segment", ",".join(map(str, image)), "labels.nii.gz"]
-    if fitted.model.parent != Path("models/unet3d"):
-        segment += ["--model", str(fitted.model.parent)]
+    if model.parent != Path("models/unet3d"):
+        segment += ["--model", str(model.parent)]
     terminal.say(f"Next:  {shlex.join(segment)}\n       {shlex.join(['tensorboard', '--logdir', str(runs)])}")
 
 
-def _plan_as_json(plan: FitPlan) -> dict[str, Any]:
+def plan_as_json(plan: FitPlan) -> dict[str, Any]:
+    """The same as `print_plan`, for machines."""
     return {
         "data": plan.summary.as_json(),
         "decisions": [{"setting": each.setting, "value": each.value, "reason": each.reason} for each in plan.decisions],
@@ -279,5 +311,6 @@ def _result_as_json(fitted: FitResult) -> dict[str, Any]:
     }
 
 
-def _counted(count: int, thing: str) -> str:
+def counted(count: int, thing: str) -> str:
+    """``1 case``, ``2 cases``."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

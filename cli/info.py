@@ -77,15 +77,17 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         "spacing": _spacing(description),
         "images": "of any size",
         "tiles": _tiles(geometry),
-        "network": f"{description.parameters:,} parameters, {description.filters} filters, depth {geometry.depth}, "
-        f"{'zero-padded' if geometry.padding == 'same' else 'unpadded'}{unpooled}{slices}",
+        "network": f"{_members(description)}{description.parameters:,} parameters, {description.filters} filters, "
+        f"depth {geometry.depth}, {'zero-padded' if geometry.padding == 'same' else 'unpadded'}{unpooled}{slices}",
         "normalised by": f"{description.normalization} ({description.statistics} statistics)"
         if description.normalization == "batch"
         else description.normalization or "nothing",
         "intensities": _intensities(description),
         "bfloat16": _agreement(description),
     }
-    if trained:
+    if "averaged" in trained:
+        facts["trained"] = f"as {', '.join(each['model'] for each in trained['averaged'])}"
+    elif trained:
         facts["trained"] = (
             f"{trained.get('steps', '?')} steps in {trained.get('minutes', '?')} minutes on "
             f"{_count(trained.get('labelled_voxels'))} labelled voxels of {trained.get('cases', '?')} cases"
@@ -95,6 +97,10 @@ def _facts(description: ModelDescription) -> dict[str, str]:
         if validation:
             mean = validation["mean"]
             facts["mean"] = f"IoU {shown(mean['iou'])}, Dice {shown(mean['dice'])} on what was held out"
+        if "cross_validation" in trained:
+            dice = trained["cross_validation"]["mean"]["dice"]
+            spread = f"{shown(dice['mean'])} ± {shown(dice['standard_deviation'])}"
+            facts["over cases"] = f"Dice {spread}, of {dice['cases']} cases that were left out"
     return facts
 
 
@@ -130,6 +136,10 @@ def _spacing(description: ModelDescription) -> str:
     if not description.resampled:
         return text
     return f"expects voxels of {text} (segment resamples an image that differs, and its labels back)"
+
+
+def _members(description: ModelDescription) -> str:
+    return f"{description.members} networks, averaged: " if description.members > 1 else ""
 
 
 def _agreement(description: ModelDescription) -> str:

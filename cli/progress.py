@@ -52,6 +52,7 @@ class _Line:
         if self._moving is not None:
             self._moving.stop()
             self._moving = None
+        self._told_share = 0.0  # another training may follow
 
     def _move(self, share: float, text: str, seconds_left: float | None) -> None:
         if self._moving is None:

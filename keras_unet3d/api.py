@@ -1,7 +1,14 @@
 """The public jobs, by name: what the command line calls, and a Python user."""
 
 from keras_unet3d.jobs.checking import Check, check
+from keras_unet3d.jobs.cross_validating import (
+    CrossValidation,
+    CrossValidationPlan,
+    cross_validate,
+    plan_cross_validation,
+)
 from keras_unet3d.jobs.demonstrating import Demonstration, demo
+from keras_unet3d.jobs.ensembling import export_ensemble
 from keras_unet3d.jobs.evaluating import evaluate
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
@@ -10,17 +17,22 @@ from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_se
 __all__ = [
     "DEFAULT_MODEL",
     "Check",
+    "CrossValidation",
+    "CrossValidationPlan",
     "Demonstration",
     "FitPlan",
     "FitResult",
     "Segmentation",
     "SegmentationPlan",
     "check",
+    "cross_validate",
     "demo",
     "evaluate",
+    "export_ensemble",
     "fit",
     "load_model",
     "load_models",
+    "plan_cross_validation",
     "plan_fit",
     "plan_segmentation",
     "segment",

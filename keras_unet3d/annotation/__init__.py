@@ -1,10 +1,10 @@
 """Annotation: datasets and their check, label values and class indices, weights, annotated slices."""
 
-from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset, load_cases
+from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset, load_case, load_cases
 from keras_unet3d.annotation.dataset import Case, Dataset, dataset_from_pairs
 from keras_unet3d.annotation.dataset_folder import read_dataset
 from keras_unet3d.annotation.examination import check_dataset
-from keras_unet3d.annotation.folds import SliceFold, hold_out, slice_folds
+from keras_unet3d.annotation.folds import SliceFold, case_folds, hold_out, slice_folds
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.problems import Problem
@@ -32,6 +32,7 @@ __all__ = [
     "Problem",
     "SliceFold",
     "TrainingSummary",
+    "case_folds",
     "check_dataset",
     "class_counts",
     "class_weights",
@@ -40,6 +41,7 @@ __all__ = [
     "find_annotated_slices",
     "given_class_weights",
     "hold_out",
+    "load_case",
     "load_cases",
     "read_dataset",
     "restrict_background",

@@ -7,12 +7,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.dataset import Dataset
+from keras_unet3d.annotation.case_reading import CaseError, read_case
+from keras_unet3d.annotation.dataset import Case, Dataset
 from keras_unet3d.annotation.examination import examine
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.problems import Problem, raise_errors
 from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices, restrict_background
+from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.volume import Volume
 
 
@@ -81,14 +83,37 @@ def load_cases(dataset: Dataset, meaning: Meaning | None = None, *, to_learn: bo
     cases = []
     while found.facts:
         facts, (image, labels) = found.facts.pop(0), found.volumes.pop(0)
-        class_index = scheme.class_index(labels.voxels)
-        slices = meaning.slices_of(facts.case.name)
-        if slices is not None:
-            class_index = restrict_background(class_index, scheme.values.index(0), slices)
-        cases.append(AnnotatedCase(facts.case.name, image, class_index))
+        cases.append(_annotated(facts.case, image, labels, scheme, meaning))
     names = _channel_names(dataset, cases)
     warnings = tuple(problem for problem in found.problems if problem.severity == "warning")
     return AnnotatedDataset(tuple(cases), scheme, names, dataset.name, warnings)
+
+
+def load_case(dataset: Dataset, case: Case, scheme: LabelScheme, meaning: Meaning | None = None) -> AnnotatedCase:
+    """Read one case of a dataset as `load_cases` does, which has found nothing wrong with it.
+
+    Args:
+        dataset: which it belongs to.
+        case: its files.
+        scheme: that `load_cases` has decided for the dataset.
+        meaning: as it was there.
+
+    Raises:
+        InputError: if its files have changed since, and cannot be read.
+    """
+    try:
+        image, labels = read_case(dataset, case)
+    except CaseError as error:
+        raise InputError(str(error)) from error
+    return _annotated(case, image, labels, scheme, meaning or Meaning())
+
+
+def _annotated(case: Case, image: Volume, labels: Volume, scheme: LabelScheme, meaning: Meaning) -> AnnotatedCase:
+    class_index = scheme.class_index(labels.voxels)
+    slices = meaning.slices_of(case.name)
+    if slices is not None:
+        class_index = restrict_background(class_index, scheme.values.index(0), slices)
+    return AnnotatedCase(case.name, image, class_index)
 
 
 def _channel_names(dataset: Dataset, cases: list[AnnotatedCase]) -> tuple[str, ...]:

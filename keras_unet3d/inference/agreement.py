@@ -1,4 +1,4 @@
-"""Whether a network gives the same labels in bfloat16 as in float32, seen on volumes that it knows."""
+"""Whether a model gives the same labels in bfloat16 as in float32, seen on volumes that it knows."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.inference.devices import devices, has_bfloat16
+from keras_unet3d.inference.ensemble import Ensemble
 from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.results import HeldVoxels, Results, class_dtype
 from keras_unet3d.inference.segmentation import TileWork
 from keras_unet3d.inference.tiles import TilePlan, one_tile
 from keras_unet3d.metrics.overlap import Overlap
-from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.network.work import NetworkSize, Precision
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.intensity import Intensities
 
@@ -25,7 +27,7 @@ VOLUMES = 4
 
 
 def precision_agreement(
-    network: Any,
+    networks: Sequence[Any],
     size: NetworkSize,
     volumes: Sequence[tuple[NDArray[Any], NDArray[np.integer]]],
     names: Sequence[str],
@@ -33,8 +35,8 @@ def precision_agreement(
     """Dice between the labels of the two precisions for each class, over parts of a few volumes.
 
     Args:
-        network: a Keras model, spatial sizes None.
-        size: of it.
+        networks: Keras models, spatial sizes None; the probabilities of several are averaged.
+        size: of each.
         volumes: normalised image ``(z, y, x, channel)`` and class index ``(z, y, x)``, `UNLABELED` where there is no
             label.
         names: of the classes.
@@ -45,14 +47,12 @@ def precision_agreement(
     if not has_bfloat16(devices()):
         return None
     as_they_are = Intensities.as_they_are(size.channels)
-    predictors = [
-        NetworkPredictor(network, size.geometry, precision=each, intensities=as_they_are)
-        for each in ("float32", "bfloat16")
-    ]
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    predictors = [_predictor(networks, size, each, as_they_are) for each in precisions]
     overlap = Overlap.none(len(names))
     chosen = volumes[:: max(len(volumes) // VOLUMES, 1)][:VOLUMES]
     for (image, class_index), of_class in zip(chosen, cycle(range(len(names)))):
-        box = _part(class_index, of_class, size, FLOP / len(chosen))
+        box = _part(class_index, of_class, size, FLOP / len(chosen) / len(networks))
         part, intensity = image[box.slices], as_they_are.of(image)
         plan = one_tile(box.shape, size.geometry)
         if not predictors[0].tile_dependent:
@@ -62,9 +62,16 @@ def precision_agreement(
     return {name: None if np.isnan(dice) else float(dice) for name, dice in zip(names, overlap.dice, strict=True)}
 
 
-def _classes(
-    image: NDArray[Any], predictor: NetworkPredictor, plan: TilePlan, intensity: NDArray[np.float32]
-) -> NDArray[Any]:
+def _predictor(
+    networks: Sequence[Any], size: NetworkSize, precision: Precision, intensities: Intensities
+) -> Predictor:
+    members = [
+        NetworkPredictor(network, size.geometry, precision=precision, intensities=intensities) for network in networks
+    ]
+    return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def _classes(image: NDArray[Any], predictor: Predictor, plan: TilePlan, intensity: NDArray[np.float32]) -> NDArray[Any]:
     classes = np.empty(image.shape[:3], class_dtype(predictor.classes))
     TileWork(image, plan, intensity, Results(HeldVoxels(classes)), lambda *_: None).run([predictor])
     return classes

@@ -50,7 +50,7 @@ class Member:
     """A network of an ensemble, and what is known of it.
 
     Attributes:
-        name: of its folder.
+        name: of its folder, which may hold several.
         network: a Keras model, spatial sizes None.
         size: of it.
         bfloat16_agrees: whether both precisions were seen to give the same labels.
@@ -353,7 +353,7 @@ def _common_axes(members: Sequence[Member]) -> tuple[int, ...]:
     axes = tuple(number for number, axis in enumerate(AXES) if all(axis in member.mirrored_axes for member in members))
     if axes:
         return axes
-    unmirrored = [member.name for member in members if not member.mirrored_axes]
+    unmirrored = dict.fromkeys(member.name for member in members if not member.mirrored_axes)
     if unmirrored:
         raise InputError(
             f"{', '.join(unmirrored)}: {'was' if len(unmirrored) == 1 else 'were'} trained without mirrored tiles, "
@@ -361,8 +361,8 @@ def _common_axes(members: Sequence[Member]) -> tuple[int, ...]:
             f"mirroring."
         )
     raise InputError(
-        f"{', '.join(member.name for member in members)}: no axis was mirrored in the training of all. Leave out "
-        f"--tta, or take models that were trained with the same mirroring."
+        f"{', '.join(dict.fromkeys(member.name for member in members))}: no axis was mirrored in the training of all. "
+        f"Leave out --tta, or take models that were trained with the same mirroring."
     )
 
 

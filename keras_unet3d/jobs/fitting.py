@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -33,17 +33,18 @@ from keras_unet3d.volumes import written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from keras_unet3d.jobs.models import PathLike
     from keras_unet3d.training.crew import Crew
+    from keras_unet3d.training.held_out import Preparation
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.plan import Decision
     from keras_unet3d.training.runs import Run
     from keras_unet3d.training.sampling import TrainingVolume
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.start import Start
-    from keras_unet3d.training.trainer import Circumstances
+    from keras_unet3d.training.trainer import Circumstances, Trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +153,7 @@ def fit(
     """
     from keras_unet3d.training.crew import gather_crew
     from keras_unet3d.training.listener import Quiet
-    from keras_unet3d.training.runs import call_fingerprint, open_run
-    from keras_unet3d.training.settings import Settings, read_settings
+    from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.trainer import Circumstances
 
     start = time.monotonic()
@@ -164,11 +164,42 @@ def fit(
     plan = plan_fit(files, settings, meaning=meaning)
     crew = gather_crew(plan.settings.devices, listener.say)
 
-    fingerprint = call_fingerprint(settings, _paths(files), meaning, files.scheme)
+    fingerprint = fingerprint_of(files, settings, meaning)
+    with opened_run(plan, settings, fingerprint, Path(runs) / name, crew, listener) as (plan, run):
+        listener.planned(plan)
+        return _train_and_export(
+            plan, run, Path(models) / name, Circumstances(run.folder, listener, start, crew, profile)
+        )
+
+
+def fingerprint_of(dataset: Dataset, settings: Settings, meaning: Meaning | None, *others: str) -> str:
+    """What makes two calls the same, so that the second continues what the first has left."""
+    from keras_unet3d.training.runs import call_fingerprint
+
+    return call_fingerprint(settings, _paths(dataset), meaning, dataset.scheme, *others)
+
+
+@contextmanager
+def opened_run(
+    plan: FitPlan, settings: Settings, fingerprint: str, folder: Path, crew: Crew, listener: Listener
+) -> Iterator[tuple[FitPlan, Run]]:
+    """Open the run of a call and keep other calls out of it; what was decided when it began stays decided.
+
+    Args:
+        plan: as it would be decided now.
+        settings: as given.
+        fingerprint: of the call.
+        folder: of all runs of this name.
+        crew: who trains.
+        listener: told what happens.
+    """
+    from keras_unet3d.training.runs import open_run
+    from keras_unet3d.training.settings import read_settings
+
     with ExitStack() as opened:
         if not crew.writes:
-            runs = opened.enter_context(TemporaryDirectory(prefix="unet3d_worker_"))
-        run = open_run(Path(runs) / name, fingerprint)
+            folder = Path(opened.enter_context(TemporaryDirectory(prefix="unet3d_worker_"))) / folder.name
+        run = open_run(folder, fingerprint)
         opened.enter_context(run.alone())
         if run.other_unfinished:
             listener.say(
@@ -179,10 +210,7 @@ def fit(
             plan = _continued(plan, read_settings(resolved_file), settings)
         plan = _agreed(plan, crew)
         plan.settings.write(resolved_file)
-        listener.planned(plan)
-        return _train_and_export(
-            plan, run, Path(models) / name, Circumstances(run.folder, listener, start, crew, profile)
-        )
+        yield plan, run
 
 
 def _continued(plan: FitPlan, decided: Settings, given: Settings) -> FitPlan:
@@ -217,25 +245,14 @@ def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:
 
 def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circumstances) -> FitResult:
     """The part of `fit` that has a folder to continue in."""
-    from keras_unet3d.serving.export import export_model
-    from keras_unet3d.training.held_out import Preparation, part
-    from keras_unet3d.training.plan import median_spacing
-    from keras_unet3d.training.trainer import Training
-    from keras_unet3d.training.working_spacing import resampling_sentence
+    from keras_unet3d.training.held_out import part
 
-    settings, scheme, listener = plan.settings, plan.dataset.scheme, circumstances.listener
-    working = settings.resampled_to
-    if working is not None:
-        listener.say(resampling_sentence(plan.dataset.cases, working))
-    prepared = Preparation(settings.intensity.of(plan.dataset.channel_names), working)
-    parted = part(plan.dataset.cases, settings.hold_out, prepared)
+    settings, listener = plan.settings, circumstances.listener
+    parted = part(plan.dataset.cases, settings.hold_out, preparation_of(plan, listener))
     listener.say(parted.sentence)
-    counts = sum(class_counts(volume.class_index, scheme.classes) for volume in parted.training)
-    weights = _class_weights(settings, scheme, counts)
-    start = _start(settings, plan.dataset.channel_names, scheme, listener)
-    trained = Training(settings, parted.training, parted.validation, scheme, weights, circumstances, start).run()
+    trained = train(plan, parted.training, parted.validation, circumstances)
 
-    scores = Scores.of(trained.validation.overlap, scheme) if trained.validation else None
+    scores = Scores.of(trained.validation.overlap, plan.dataset.scheme) if trained.validation else None
     steps, minutes = trained.state.step, trained.state.seconds / 60
     if not circumstances.crew.writes:
         return FitResult(None, run.folder, scores, steps, minutes)
@@ -248,17 +265,80 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
         "held_out": parted.sentence,
         "validation": scores.as_json() if scores else None,
     }
-    spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
-    if working is not None:
-        spacing, unit = working.edges, working.unit
-    description = _describe(settings, scheme, plan.dataset.channel_names, spacing, unit, report)
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
-    description = _with_agreement(description, trained.model, parted.training)
-    version = export_model(trained.model, models, description)
+    version = export_trained([trained.model], plan, report, parted.training, models)
     run.finish()
     return FitResult(version, run.folder, scores, steps, minutes)
+
+
+def preparation_of(plan: FitPlan, listener: Listener) -> Preparation:
+    """What becomes of each case before it is learned from; the listener is told where cases are resampled."""
+    from keras_unet3d.training.held_out import Preparation
+    from keras_unet3d.training.working_spacing import resampling_sentence
+
+    working = plan.settings.resampled_to
+    if working is not None:
+        listener.say(resampling_sentence(plan.dataset.cases, working))
+    return Preparation(plan.settings.intensity.of(plan.dataset.channel_names), working)
+
+
+def train(
+    plan: FitPlan,
+    volumes: Sequence[TrainingVolume],
+    held_out: Sequence[TrainingVolume],
+    circumstances: Circumstances,
+) -> Trained:
+    """Train by a plan, in a folder in which it may have begun.
+
+    Args:
+        plan: its settings are resolved.
+        volumes: to learn from.
+        held_out: to validate on; may be empty.
+        circumstances: where, and who watches.
+
+    Raises:
+        WorkError: if training fails.
+    """
+    from keras_unet3d.training.trainer import Training
+
+    settings, scheme = plan.settings, plan.dataset.scheme
+    counts = sum(class_counts(volume.class_index, scheme.classes) for volume in volumes)
+    weights = _class_weights(settings, scheme, counts)
+    start = _start(settings, plan.dataset.channel_names, scheme, circumstances.listener)
+    return Training(settings, volumes, held_out, scheme, weights, circumstances, start).run()
+
+
+def describe(plan: FitPlan, report: dict[str, Any]) -> ModelDescription:
+    """What is trained by a plan, with what the training reports of itself."""
+    from keras_unet3d.training.plan import median_spacing
+
+    working = plan.settings.resampled_to
+    spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
+    if working is not None:
+        spacing, unit = working.edges, working.unit
+    return _describe(plan.settings, plan.dataset.scheme, plan.dataset.channel_names, spacing, unit, report)
+
+
+def export_trained(
+    networks: Sequence[Any], plan: FitPlan, report: dict[str, Any], volumes: Sequence[TrainingVolume], folder: Path
+) -> Path:
+    """Export networks that were trained by one plan as the next version of a model, the mean of their probabilities.
+
+    Args:
+        networks: in float32; at least one.
+        plan: of each.
+        report: of the training.
+        volumes: to compare the labels of both precisions on.
+        folder: of the model.
+
+    Raises:
+        WorkError: if writing fails.
+    """
+    from keras_unet3d.serving.export import export_model
+
+    return export_model(networks, folder, _with_agreement(describe(plan, report), networks, volumes))
 
 
 def _start(settings: Settings, channels: Sequence[str], scheme: LabelScheme, listener: Listener) -> Start | None:
@@ -274,15 +354,17 @@ def _start(settings: Settings, channels: Sequence[str], scheme: LabelScheme, lis
     return start
 
 
-def _with_agreement(description: ModelDescription, model: Any, volumes: Sequence[TrainingVolume]) -> ModelDescription:
+def _with_agreement(
+    description: ModelDescription, models: Sequence[Any], volumes: Sequence[TrainingVolume]
+) -> ModelDescription:
     """See on training volumes whether bfloat16 gives the labels of float32."""
     from keras_unet3d.inference.agreement import precision_agreement
     from keras_unet3d.network.statistics import with_current_statistics
 
-    network = with_current_statistics(model) if description.statistics == "current" else model
+    networks = [with_current_statistics(each) if description.statistics == "current" else each for each in models]
     names = [each.name for each in description.classes]
     seen = [(volume.image, volume.class_index) for volume in volumes]
-    return description.model_copy(update={"bfloat16": precision_agreement(network, description.size, seen, names)})
+    return description.model_copy(update={"bfloat16": precision_agreement(networks, description.size, seen, names)})
 
 
 def _paths(dataset: Dataset) -> list[Path]:

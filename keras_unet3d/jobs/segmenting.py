@@ -143,7 +143,7 @@ def segment(
     Args:
         image: a file, several files (one per channel), or a volume in memory.
         output: where the label map is written; its suffix is its format. None writes nothing.
-        model: a folder, with or without the version, or a loaded model; several are averaged.
+        model: a folder, with or without the version, or a loaded model; the networks of several are averaged.
         keep: an annotation of this image; what it says stays as annotated.
         meaning: how to read unpainted voxels of `keep`, where model and file do not say.
         options: what else is asked for; see `keras_unet3d.inference.options.SegmentOptions`.
@@ -229,16 +229,17 @@ def _segmentation_job(
     members = []
     for source, description in models:
         loaded = load_model(source) if isinstance(source, str | Path) else source
-        members.append(
+        members += [
             Member(
                 str(loaded.path),
-                loaded.network,
+                network,
                 loaded.size,
                 description.bfloat16_agrees,
                 description.mirrored_axes,
                 description.intensities,
             )
-        )
+            for network in loaded.networks
+        ]
     scheme = models[0][1].scheme
     job = SegmentationJob(
         working.volume,

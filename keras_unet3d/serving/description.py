@@ -154,7 +154,8 @@ class ModelDescription(BaseModel):
         training: what training reports of itself.
         bfloat16: Dice between the labels that the network gives in float32 and in bfloat16, by the name of the class,
             seen on training volumes at export; None for a class that neither gave, None altogether if not checked.
-        parameters: filled in by the export.
+        members: networks whose probabilities are averaged, all of this description; filled in by the export.
+        parameters: of all members; filled in by the export.
         tile: z, y, x input voxels of a tile inside ``segment_volume``; chosen by the export unless given.
         intensity: how raw intensities become what the network sees.
         axis_order: of an image.
@@ -179,6 +180,7 @@ class ModelDescription(BaseModel):
     settings: dict[str, Any] = {}
     training: dict[str, Any] = {}
     bfloat16: dict[str, Annotated[float, Field(ge=0, le=1)] | None] | None = None
+    members: Length = 1
     parameters: Annotated[int, Field(ge=0)] = 0
     tile: tuple[Length, Length, Length] | None = None
     intensity: IntensityDescription = IntensityDescription()
@@ -234,7 +236,7 @@ class ModelDescription(BaseModel):
 
     @property
     def size(self) -> NetworkSize:
-        """What decides how much the network computes and holds."""
+        """What decides how much each network computes and holds."""
         return NetworkSize(self.geometry.geometry, self.filters, len(self.channels), len(self.classes))
 
     @property
@@ -247,7 +249,8 @@ class ModelDescription(BaseModel):
     def with_tile(self, memory: float) -> "ModelDescription":
         """The same, and a tile that needs at most so many bytes of memory, where none is given.
 
-        It moves by as many voxels along every axis: a cube, where all are pooled alike.
+        It moves by as many voxels along every axis: a cube, where all are pooled alike. Members take it one after the
+        other: several need no more than one, but for the sum of their probabilities.
         """
         if self.tile is not None:
             return self

@@ -1,6 +1,8 @@
-"""From a trained network to a SavedModel that needs none of this package's code."""
+"""From a trained network, or several, to a SavedModel that needs none of this package's code."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
     """Write the next version of a served model, checked, whole or not at all.
 
     Args:
-        model: a network of `build_unet3d` in float32, which gives logits.
+        model: a network of `build_unet3d` in float32, which gives logits; or a list of several, alike but for their
+            weights: the mean of their probabilities is served.
         folder: of the model; its versions are numbered folders within.
-        description: what the model is; `parameters` and, unless given, `tile` are filled in.
+        description: what the model is; `members`, `parameters` and, unless given, `tile` are filled in.
 
     Returns:
         The folder of the new version.
@@ -34,9 +37,12 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
         InputError: if the folder cannot be written to.
         WorkError: if writing fails, or what was written does not give what the model gives.
     """
-    _check(model, description)
-    network = _served_network(model, description)
-    description = description.model_copy(update={"parameters": model.count_params()}).with_tile(MEMORY_OF_A_SERVED_TILE)
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    for each in models:
+        _check(each, description)
+    networks = [served_network(each, description) for each in models]
+    counts = {"members": len(models), "parameters": sum(each.count_params() for each in models)}
+    description = description.model_copy(update=counts).with_tile(MEMORY_OF_A_SERVED_TILE)
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,11 +50,11 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
         raise InputError(f"{folder}: cannot be made a model's folder ({error.strerror}). Name another.") from error
     version = next_version(folder)
     with written_whole_folder(version) as unfinished:
-        _write_graph(network, description, unfinished)
+        _write_graph(networks, description, unfinished)
         file = unfinished / DESCRIPTION_FILE
         file.parent.mkdir(exist_ok=True)
         file.write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        _try(unfinished, network)
+        _try(unfinished, networks)
     return version
 
 
@@ -68,8 +74,12 @@ def _check(model: Any, description: ModelDescription) -> None:
         )
 
 
-def _served_network(model: Any, description: ModelDescription) -> Any:
-    """The same for tiles of any size, with the statistics that the description names: frozen ones folded."""
+def served_network(model: Any, description: ModelDescription) -> Any:
+    """The same for tiles of any size, with the statistics that the description names: frozen ones folded.
+
+    Raises:
+        ValueError: if the model does not have the normalisations that the description names.
+    """
     from keras_unet3d.network.folding import folded
     from keras_unet3d.network.statistics import tile_normalizations, with_current_statistics
 
@@ -82,12 +92,12 @@ def _served_network(model: Any, description: ModelDescription) -> Any:
     return network
 
 
-def _write_graph(network: Any, description: ModelDescription, folder: Path) -> None:
-    import keras
+def _write_graph(networks: Sequence[Any], description: ModelDescription, folder: Path) -> None:
     import tensorflow as tf
 
     from keras_unet3d.serving.intensity_graph import intensity_graph
-    from keras_unet3d.serving.variables import named_variables
+    from keras_unet3d.serving.mean_graph import summed_probabilities
+    from keras_unet3d.serving.variables import members_variables
     from keras_unet3d.serving.volume_graph import segment_volume_graph
 
     if description.tile is None:
@@ -95,7 +105,7 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
     channels = len(description.channels)
     scheme, rule = description.scheme, description.intensities
     label_values = scheme.label_values(np.arange(len(scheme.values)))
-    segment = segment_volume_graph(network, description.size, description.tile, label_values, rule)
+    segment = segment_volume_graph(networks, description.size, description.tile, label_values, rule)
     volume = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
     tiles = tf.TensorSpec([None, None, None, None, channels], tf.float32, name="image")
     intensities = tf.TensorSpec([None, channels, 2], tf.float32, name="intensity")
@@ -105,24 +115,25 @@ def _write_graph(network: Any, description: ModelDescription, folder: Path) -> N
 
     def serving_default(image: Any, intensity: Any) -> dict[str, Any]:
         tile = rule.normalised(image, intensity, tf.clip_by_value)
-        return {"probabilities": keras.ops.softmax(network(tile, training=False))}
+        frozen = [partial(network, training=False) for network in networks]
+        return {"probabilities": summed_probabilities(frozen, tile) / len(frozen)}
 
     def intensity(image: Any) -> dict[str, Any]:
         return {"intensity": intensity_graph(image, rule)}
 
     # Not Keras' ExportArchive: it stores every variable twice.
     module = tf.Module()
-    module.weights = named_variables(network)
+    module.weights = members_variables(networks)
     signatures = {
-        "serving_default": tf.function(serving_default, [tiles, intensities]),
-        "segment_volume": tf.function(segment_volume, [volume]),
-        "intensity": tf.function(intensity, [volume]),
+        "serving_default": tf.function(serving_default, [tiles, intensities], autograph=False),
+        "segment_volume": tf.function(segment_volume, [volume], autograph=False),
+        "intensity": tf.function(intensity, [volume], autograph=False),
     }
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
-def _try(folder: Path, network: Any) -> None:
-    """Load what was written as a user will, ask every signature about a tiny volume, and compare with the network."""
+def _try(folder: Path, networks: Sequence[Any]) -> None:
+    """Load what was written as a user will, ask every signature about a tiny volume, and compare with the networks."""
     import keras
 
     from keras_unet3d.serving.saved_model import load_model
@@ -139,15 +150,18 @@ def _try(folder: Path, network: Any) -> None:
     kept = Box.at([axis.crop_start(0) for axis in axes], image.shape[:3]).slices
     tile, intensity = read_mirrored(image, read)[None], rule.of(image)
 
-    def probabilities(model: Any) -> NDArray[np.float32]:
-        return np.asarray(keras.ops.softmax(model(rule.normalised(tile, intensity[None]), training=False)))
+    def probabilities(models: Sequence[Any]) -> NDArray[np.float32]:
+        """Of each model."""
+        logits = [model(rule.normalised(tile, intensity[None]), training=False) for model in models]
+        return np.stack([np.asarray(keras.ops.softmax(each)) for each in logits])
 
-    expected = probabilities(network)
+    of_each = probabilities(networks)
+    expected = of_each.mean(axis=0)
     best = np.sort(expected[0][kept], axis=-1)
     sure = best[..., -1] - best[..., -2] > 1e-4
     labels = written.description.scheme.label_values(expected[0][kept].argmax(axis=-1))
     same = (
-        np.allclose(probabilities(written.network), expected, atol=1e-4)
+        np.allclose(probabilities(written.networks), of_each, atol=1e-4)
         and np.allclose(written.probabilities(tile, intensity[None]), expected, atol=1e-4)
         and np.allclose(written.served_intensity(image), intensity, rtol=1e-4)
         and (written.segment_volume(image) == labels)[sure].all()

@@ -1,4 +1,4 @@
-"""A model in its folder: its network, and what its graph answers, needing nothing but that folder."""
+"""A model in its folder: its networks, and what its graph answers, needing nothing but that folder."""
 
 import os
 from functools import cached_property
@@ -20,15 +20,26 @@ class LoadedModel:
     Attributes:
         path: the folder of the version.
         description: what the model is.
-        network: a Keras model from normalised ``(batch, z, y, x, channel)`` of any valid size to logits, with the
-            variables of the SavedModel.
+        networks: Keras models from normalised ``(batch, z, y, x, channel)`` of any valid size to logits, with the
+            variables of the SavedModel; the model gives the mean of their probabilities.
     """
 
-    def __init__(self, path: Path, description: ModelDescription, network: Any) -> None:
+    def __init__(self, path: Path, description: ModelDescription, *networks: Any) -> None:
         """Take what `load_model` read."""
         self.path = path
         self.description = description
-        self.network = network
+        self.networks = networks
+
+    @property
+    def network(self) -> Any:
+        """The network of a model that has one.
+
+        Raises:
+            ValueError: if it has several.
+        """
+        if len(self.networks) != 1:
+            raise ValueError(f"{self.path} is the mean of {len(self.networks)} networks; take them from `networks`.")
+        return self.networks[0]
 
     @property
     def geometry(self) -> Geometry:
@@ -37,7 +48,7 @@ class LoadedModel:
 
     @property
     def size(self) -> NetworkSize:
-        """What decides how much the network computes and holds."""
+        """What decides how much each network computes and holds."""
         return self.description.size
 
     @property
@@ -77,10 +88,10 @@ class LoadedModel:
 def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     """Load a model from its folder.
 
-    Its network is built from its description and its variables, which runs no graph. The graph, for its signatures, is
-    loaded when one of them is asked. A SavedModel is a program: the graph is read first, and refused where it holds any
-    operation that our exports do not need, file access and Python calls among them. Trust the source of a model all the
-    same.
+    Its networks are built from its description and its variables, which runs no graph. The graph, for its signatures,
+    is loaded when one of them is asked. A SavedModel is a program: the graph is read first, and refused where it holds
+    any operation that our exports do not need, file access and Python calls among them. Trust the source of a model all
+    the same.
 
     Args:
         path: a model's folder, with or without the version; without, the newest version is loaded.
@@ -92,7 +103,7 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     description = read_description(folder)
 
     from keras_unet3d.serving.trusted_graph import check_graph
-    from keras_unet3d.serving.variables import read_network
+    from keras_unet3d.serving.variables import read_networks
 
     check_graph(folder)
-    return LoadedModel(folder, description, read_network(folder, description))
+    return LoadedModel(folder, description, *read_networks(folder, description))

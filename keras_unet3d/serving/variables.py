@@ -1,6 +1,6 @@
-"""The variables of a served model, by layer and name, and the Keras network that they are the weights of."""
+"""The variables of a served model, by layer and name, and the Keras networks that they are the weights of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -24,12 +24,27 @@ def named_variables(network: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_network(folder: Path, description: ModelDescription) -> Any:
-    """Build the network that a description names, with the variables of its SavedModel, running no graph.
+def members_variables(networks: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """The `named_variables` of one network; of several, those of each by its number, from ``"1"`` on."""
+    if len(networks) == 1:
+        return named_variables(networks[0])
+    return {str(number): named_variables(network) for number, network in enumerate(networks, 1)}
+
+
+def read_networks(folder: Path, description: ModelDescription) -> list[Any]:
+    """Build the networks that a description names, each as `read_network` does."""
+    if description.members == 1:
+        return [read_network(folder, description)]
+    return [read_network(folder, description, f"weights/{number}") for number in range(1, description.members + 1)]
+
+
+def read_network(folder: Path, description: ModelDescription, weights: str = "weights") -> Any:
+    """Build a network that a description names, with the variables of its SavedModel, running no graph.
 
     Args:
         folder: of a version.
         description: of that version.
+        weights: where the variables of this network lie among those of the SavedModel.
 
     Returns:
         A Keras model from normalised ``(batch, z, y, x, channel)`` of any valid size to logits. Frozen statistics are
@@ -44,10 +59,11 @@ def read_network(folder: Path, description: ModelDescription) -> Any:
         checkpoint = tf.train.load_checkpoint(str(folder / CHECKPOINT))
         shapes = checkpoint.get_variable_to_shape_map()
     held = sum(prod(shape) for shape in shapes.values() if len(shape) == _KERNEL_AXES)
-    if held != description.size.weights:  # before anything of that size is made
+    expected = description.members * description.size.weights
+    if held != expected:  # before anything of that size is made
         raise InputError(
             f"{folder}: its variables are kernels of {held} numbers together, the network that it describes has "
-            f"{description.size.weights}. Export the model again."
+            f"{expected}. Export the model again."
         )
     network = build_unet3d(
         (None, None, None, len(description.channels)),
@@ -62,7 +78,7 @@ def read_network(folder: Path, description: ModelDescription) -> Any:
     )
     for layer, variables in named_variables(network).items():
         for name, variable in variables.items():
-            key = f"weights/{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE"
+            key = f"{weights}/{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE"
             if shapes.get(key) != list(variable.shape):
                 raise InputError(
                     f"{folder}: the network that it describes has a {name} {tuple(variable.shape)} in {layer}, its "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from keras_unet3d.network.moments import computed, shared_in_groups
 from keras_unet3d.network.statistics import tile_normalizations
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.serving.intensity_graph import intensity_graph
+from keras_unet3d.serving.mean_graph import summed_probabilities
 from keras_unet3d.serving.moments_graph import Moments, add_moments, no_moments
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 from keras_unet3d.volumes.mirroring import fold
 
 
 def segment_volume_graph(
-    network: Any,
+    networks: Sequence[Any],
     size: NetworkSize,
     tile: Sequence[int],
     label_values: NDArray[Any],
@@ -34,8 +36,9 @@ def segment_volume_graph(
     normalisation, up to there, to fix its moments.
 
     Args:
-        network: from normalised ``(batch, z, y, x, channel)`` to logits.
-        size: of the network.
+        networks: from normalised ``(batch, z, y, x, channel)`` to logits, of one kind; labels are those of the mean
+            of their probabilities. They take each tile one after the other.
+        size: of each network.
         tile: input voxels of a tile along z, y, x; where a volume needs less, less is read.
         label_values: the annotator's value of each class.
         intensities: of the network.
@@ -48,12 +51,12 @@ def segment_volume_graph(
         shape = tf.shape(image)[:3]
         z, y, x = (axis_tiling(shape[axis], tile[axis], along) for axis, along in enumerate(size.geometry.axes))
         tiles = _Tiles(image, intensities, intensity_graph(image, intensities)[None], (z, y, x))
-        if not tile_normalizations(network):
-            return _labels(tiles, network, label_values)
+        if not tile_normalizations(networks[0]):
+            return _labels(tiles, networks, label_values)
         return tf.cond(
             tiles.count < 2,
-            lambda: _labels(tiles, lambda read: computed(network, read, _own_moments), label_values),
-            lambda: _labels(tiles, _with_fixed_moments(tiles, network, size), label_values),
+            lambda: _labels(tiles, [_with_own_moments(network) for network in networks], label_values),
+            lambda: _labels(tiles, _with_fixed_moments(tiles, networks, size), label_values),
         )
 
     return segment
@@ -92,13 +95,15 @@ class _Tiles:
         return self.intensities.normalised(raw, self.intensity, tf.clip_by_value)
 
 
-def _labels(tiles: _Tiles, logits: Callable[[Any], Any], label_values: NDArray[Any]) -> Any:
+def _labels(tiles: _Tiles, logits: Sequence[Callable[[Any], Any]], label_values: NDArray[Any]) -> Any:
+    scores = logits[0] if len(logits) == 1 else partial(summed_probabilities, logits)
+
     def write_tile(step: Any, labels: Any) -> tuple[Any, Any]:
         steps = tiles.steps(step)
         start = tf.stack([axis.write_start(i) for axis, i in steps])
         stop = tf.stack([axis.write_stop(i) for axis, i in steps])
         crop = tf.stack([*(axis.crop_start(i) for axis, i in steps), 0])
-        kept = tf.slice(logits(tiles.read(step))[0], crop, tf.concat([stop - start, [-1]], axis=0))
+        kept = tf.slice(scores(tiles.read(step))[0], crop, tf.concat([stop - start, [-1]], axis=0))
         values = tf.gather(label_values, tf.argmax(kept, axis=-1, output_type=tf.int32))
         labels = tf.raw_ops.TensorStridedSliceUpdate(
             input=labels, begin=start, end=stop, strides=tf.ones_like(start), value=values
@@ -115,21 +120,42 @@ def _labels(tiles: _Tiles, logits: Callable[[Any], Any], label_values: NDArray[A
     return labels
 
 
+def _with_own_moments(network: Any) -> Callable[[Any], Any]:
+    """The network with the moments of the only tile."""
+    return lambda read: computed(network, read, _own_moments)
+
+
 def _own_moments(layer: Any, features: Any) -> tuple[Any, Any]:
     """Mean and variance of the only tile."""
     moments = add_moments(no_moments(features.shape[-1]), features[0])
     return shared_in_groups(layer, moments.mean, moments.variance)
 
 
-def _with_fixed_moments(tiles: _Tiles, network: Any, size: NetworkSize) -> Callable[[Any], Any]:
-    """The network with the moments of the whole mirrored volume: one normalisation after another is fixed."""
+def _with_fixed_moments(tiles: _Tiles, networks: Sequence[Any], size: NetworkSize) -> list[Callable[[Any], Any]]:
+    """The networks with the moments of the whole mirrored volume, of one network after the other."""
+    before: list[Any] = []
+    with_moments: list[Callable[[Any], Any]] = []
+    for network in networks:
+        with tf.control_dependencies(before):
+            fixed = _fixed_moments(tiles, network, size)
+        before = [moment for moments in fixed.values() for moment in moments]
+        with_moments.append(partial(_computed_with, network, fixed))
+    return with_moments
+
+
+def _computed_with(network: Any, fixed: dict[str, tuple[Any, Any]], read: Any) -> Any:
+    return computed(network, read, lambda layer, _: fixed[layer.name])
+
+
+def _fixed_moments(tiles: _Tiles, network: Any, size: NetworkSize) -> dict[str, tuple[Any, Any]]:
+    """The moments of a network over the whole mirrored volume: one normalisation after another is fixed."""
     fixed: dict[str, tuple[Any, Any]] = {}
     z, y, x = (axis.whole for axis in tiles.axes)
     convolutions = [layer for layer in size.layers((z, y, x)) if layer.looks_around]
     for layer, convolution in zip(tile_normalizations(network), convolutions, strict=True):
         moments = _moments_before(layer, tiles, network, fixed, convolution.level, convolution.written)
         fixed[layer.name] = shared_in_groups(layer, moments.mean, moments.variance)
-    return lambda read: computed(network, read, lambda layer, _: fixed[layer.name])
+    return fixed
 
 
 def _moments_before(

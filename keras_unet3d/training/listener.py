@@ -30,10 +30,10 @@ class StepReport:
 
 
 class Listener(Protocol):
-    """Told what happens, in this order: planned, then sayings, steps and validations."""
+    """Told what happens, in this order: planned, then sayings, steps and validations; those of all folds, in order."""
 
     def planned(self, plan: Any) -> None:
-        """What will be done is decided; a `keras_unet3d.FitPlan`."""
+        """What will be done is decided; a `keras_unet3d.FitPlan`, or a `keras_unet3d.CrossValidationPlan`."""
 
     def say(self, text: str) -> None:
         """Something happened once; a sentence."""

@@ -56,12 +56,17 @@ def with_network_of_start(settings: Settings) -> Settings:
     """The settings with the network of the model that training begins with.
 
     Raises:
-        InputError: if it is no model, or the settings name another network.
+        InputError: if it is no model, or one of several networks, or the settings name another network.
     """
     if settings.start is None:
         return settings
     folder = version_folder(settings.start)
     description = read_description(folder)
+    if description.members > 1:
+        raise InputError(
+            f"{folder}: is the mean of {description.members} networks; training begins with the weights of one. Name a "
+            "model of one network."
+        )
     theirs = {
         "filters": description.filters,
         "depth": description.geometry.depth,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -50,11 +50,13 @@ class Trained:
         model: float32, with its best weights and freshly collected moments.
         state: the run at its end, all validations included.
         validation: scores of the model that is kept, or None where nothing was held out.
+        early: whether an interrupt ended it before its time.
     """
 
     model: keras.Model
     state: RunState
     validation: Validation | None
+    early: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +195,7 @@ class Training:
                 if not state.step:
                     raise KeyboardInterrupt
                 self._listener.say(f"Interrupted: ending early, after {state.step} steps.")
-        return self._finish(state, budget)
+        return replace(self._finish(state, budget), early=progress < 1)
 
     def _resume(self) -> RunState:
         """Continue where worker 0 was, or begin."""

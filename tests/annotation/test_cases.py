@@ -12,6 +12,7 @@ from keras_unet3d.annotation import (
     Meaning,
     check_dataset,
     dataset_from_pairs,
+    load_case,
     load_cases,
     read_dataset,
 )
@@ -274,3 +275,24 @@ def test_three_painted_slices_of_a_real_case_are_refused(real_dataset, write):
     assert f"--annotated-slices '{slices}'" in refusal(folder)[0]
     (sparse,) = load_cases(read_dataset(folder), Meaning(annotated_slices=slices))
     assert sparse.annotated_slices == slices
+
+
+@pytest.mark.parametrize(
+    "meaning", [Meaning(dense=True), Meaning(AnnotatedSlices(z=(2,), y=(4,))), Meaning(unlabeled=0)]
+)
+def test_one_case_is_read_again_as_it_was_among_all(write, meaning):
+    image = np.random.default_rng(0).normal(size=(10, 11, 12, 1)).astype(np.float32)
+    other = few_slices()
+    other[0, 0, 0] = 2  # a class that the first case does not have
+    names = {"images/a.nii.gz": image, "labels/a.nii.gz": few_slices(), "images/b.nii.gz": image}
+    dataset = read_dataset(write({**names, "labels/b.nii.gz": other}))
+    together = load_cases(dataset, meaning)
+    for case, files in zip(together, dataset.cases, strict=True):
+        again = load_case(dataset, files, together.scheme, meaning)
+        assert again.name == case.name
+        np.testing.assert_array_equal(again.class_index, case.class_index)
+        np.testing.assert_array_equal(again.image.voxels, case.image.voxels)
+        assert again.image.grid == case.image.grid
+    dataset.cases[0].labels.unlink()
+    with pytest.raises(InputError, match=r"labels/a\.nii\.gz"):
+        load_case(dataset, dataset.cases[0], together.scheme, meaning)

@@ -76,6 +76,20 @@ def test_whether_bfloat16_gives_the_same_labels(unet3d, model, seen, told):
     assert json.loads(unet3d("info", model, "--json").stdout)["bfloat16"] == seen
 
 
+def test_several_networks_and_their_cross_validation(unet3d, model):
+    file = model / "3" / DESCRIPTION_FILE
+    plain = json.loads(file.read_text())
+    dice = {"mean": 0.875, "standard_deviation": 0.025, "cases": 20}
+    trained = plain["training"] | {"cross_validation": {"classes": [], "mean": {"iou": dice, "dice": dice}}}
+    file.write_text(json.dumps(plain | {"members": 5, "training": trained}))
+    out = unet3d("info", model).stdout
+    assert "network:       5 networks, averaged: 1,195,171 parameters" in out
+    assert "over cases:    Dice 0.875 ± 0.025, of 20 cases that were left out" in out
+    averaged = [{"model": "models/a/1", "steps": 3}, {"model": "models/b/2"}]
+    file.write_text(json.dumps(plain | {"members": 2, "training": {"averaged": averaged}}))
+    assert "trained:       as models/a/1, models/b/2\n" in unet3d("info", model).stdout
+
+
 def test_what_is_no_model_is_said(unet3d, tmp_path):
     for wrong in ("nothing", tmp_path):
         done = unet3d("info", wrong)

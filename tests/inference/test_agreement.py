@@ -30,7 +30,7 @@ def test_a_network_that_is_sure_agrees_and_a_class_that_is_never_given_is_none(n
     logits = network.get_layer("logits")
     logits.kernel.assign(0 * logits.kernel)
     logits.bias.assign([0.0, 5.0, -5.0])
-    found = precision_agreement(network, SIZE, [volume()], ["a", "b", "c"])
+    found = precision_agreement([network], SIZE, [volume()], ["a", "b", "c"])
     assert found == {"a": None, "b": 1.0, "c": None}
 
 
@@ -40,7 +40,7 @@ def test_a_network_between_two_classes_does_not_agree(random_network):
     kernel = np.random.default_rng(0).normal(0, 1e-3, logits.kernel.shape)
     logits.kernel.assign(kernel)
     logits.bias.assign([3.0, 3.0, 3.0])  # of which bfloat16 keeps 8 bits
-    found = precision_agreement(network, SIZE, [volume(), volume((6, 6, 6))], ["a", "b", "c"])
+    found = precision_agreement([network], SIZE, [volume(), volume((6, 6, 6))], ["a", "b", "c"])
     assert min(dice for dice in found.values() if dice is not None) < 0.999
 
 
@@ -57,4 +57,14 @@ def test_a_part_of_a_large_volume_lies_around_the_class_and_costs_what_it_may():
 
 def test_without_a_device_for_it_nothing_is_said(monkeypatch):
     monkeypatch.setattr(agreement, "has_bfloat16", lambda _: False)
-    assert precision_agreement(None, SIZE, [volume()], ["a", "b", "c"]) is None
+    assert precision_agreement([], SIZE, [volume()], ["a", "b", "c"]) is None
+
+
+def test_of_several_networks_it_is_their_mean_that_agrees(random_network):
+    """Each alone is between two classes; together they are sure."""
+    networks = [random_network(1, filters=4, depth=1, normalization="batch", seed=seed) for seed in (0, 1)]
+    for network, bias in zip(networks, ([3.0, 3.0, -9.0], [9.0, -9.0, -9.0]), strict=True):
+        logits = network.get_layer("logits")
+        logits.kernel.assign(np.random.default_rng(0).normal(0, 1e-3, logits.kernel.shape))
+        logits.bias.assign(bias)
+    assert precision_agreement(networks, SIZE, [volume()], ["a", "b", "c"]) == {"a": 1.0, "b": None, "c": None}

@@ -161,3 +161,63 @@ def test_a_description_of_another_network_is_refused(tmp_path, describe):
 def test_descriptions_are_plain_json(exported):
     text = (exported["padded"].path / "assets.extra" / "unet3d.json").read_text()
     assert [each["value"] for each in json.loads(text)["classes"]] == [0, 7, 300]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, random_network, describe):
+    """Three networks with frozen statistics and two with those of what they are given, exported as one each."""
+    made = {}
+    for name, seeds, padding, normalization, tile in [
+        ("frozen", (3, 4, 5), "same", "batch", (20, 24, 26)),
+        ("current", (3, 4), "valid", "instance", (22, 26, 20)),
+    ]:
+        networks = [
+            random_network(2, filters=2, depth=1, padding=padding, normalization=normalization, seed=seed)
+            for seed in seeds
+        ]
+        description = describe(Geometry(padding, 1), normalization=normalization, tile=tile)
+        made[name] = (load_model(export_model(networks, tmp_path_factory.mktemp(name), description)), networks)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["frozen", "current"])
+def test_several_networks_are_served_as_their_mean(kind, several, noise, served):
+    """In the graph, and by the networks that are loaded, within 1e-6 of the mean in double precision."""
+    model, networks = several[kind]
+    geometry = model.geometry
+    assert model.description.members == len(model.networks) == len(networks)
+    assert model.description.parameters == sum(network.count_params() for network in networks)
+    length = geometry.input_length(8)
+    tiles, intensity = noise(2, length, length, length), np.array([[[1000, 200]] * 2, [[900, 100]] * 2], np.float32)
+    each = [served(network, geometry).tiles(tiles, intensity) for network in model.networks]
+    mean = np.mean(each, axis=0)
+    assert max(np.abs(one - mean).max() for one in each) > 1e-2
+    np.testing.assert_allclose(model.probabilities(tiles, intensity), mean, atol=1e-6)
+    for network, one in zip(networks, each, strict=True):
+        np.testing.assert_allclose(one, served(network, geometry).tiles(tiles, intensity), atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 9, 18)], ids=str)
+@pytest.mark.parametrize("kind", ["frozen", "current"])
+def test_a_volume_gets_the_labels_of_the_mean_in_one_tile_and_in_several(kind, shape, several, noise, served):
+    model, networks = several[kind]
+    image = noise(*shape)
+    mean = np.mean([served(network, model.geometry).volume(image) for network in networks], axis=0)
+    best = np.sort(mean, axis=-1)
+    sure = best[..., -1] - best[..., -2] > 1e-4
+    expected = np.array([0, 7, 300])[mean.argmax(axis=-1)]
+    np.testing.assert_array_equal(model.segment_volume(image)[sure], expected[sure])
+    assert sure.mean() > 0.9
+
+
+def test_a_model_of_several_networks_has_no_single_one(several):
+    with pytest.raises(ValueError, match="mean of 3 networks"):
+        _ = several["frozen"][0].network
+
+
+def test_members_have_their_variables_by_their_number(several, exported):
+    names = [name for name, _ in tf.train.list_variables(str(several["frozen"][0].path / "variables" / "variables"))]
+    assert {name.split("/")[1] for name in names if name.startswith("weights")} == {"1", "2", "3"}
+    single = [name for name, _ in tf.train.list_variables(str(exported["moving"].path / "variables" / "variables"))]
+    assert "weights/logits/bias/.ATTRIBUTES/VARIABLE_VALUE" in single
+    assert exported["moving"].description.members == read_description(exported["moving"].path).members == 1

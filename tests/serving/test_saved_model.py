@@ -164,6 +164,7 @@ def test_a_model_without_variables_is_a_sentence(exported, tmp_path):
     [
         ({"filters": 10_000_000}, r"kernels of \d+ numbers together, the network that it describes has \d+"),
         ({"classes": [{"value": value, "name": str(value)} for value in (0, 7, 8, 9)]}, "numbers together"),
+        ({"members": 2}, r"kernels of \d+ numbers together, the network that it describes has \d+"),
         ({"normalization": "group"}, r"has a gamma \(2,\) in down0a_norm, its variables none"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

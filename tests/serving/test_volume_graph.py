@@ -27,7 +27,7 @@ GEOMETRIES = [geometry for geometry, _ in CASES]
 
 def graph_of(network, geometry, tile, filters=2):
     return tf.function(
-        segment_volume_graph(network, NetworkSize(geometry, filters, 2, 3), tile, VALUES),
+        segment_volume_graph([network], NetworkSize(geometry, filters, 2, 3), tile, VALUES),
         input_signature=[tf.TensorSpec([None, None, None, 2], tf.float32)],
         autograph=False,
     )

@@ -1,5 +1,7 @@
 """A training begins with what a model knows."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +87,11 @@ def test_the_network_is_that_of_the_model():
     assert with_network_of_start(read_settings(None)) == read_settings(None)
     with pytest.raises(InputError):
         with_network_of_start(read_settings(None, {"start": str(PHANTOM / "none")}))
+
+
+def test_a_model_of_several_networks_is_no_beginning(tmp_path):
+    folder = shutil.copytree(PHANTOM / "1", tmp_path / "1")
+    file = folder / "assets.extra" / "unet3d.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"members": 5}), encoding="utf-8")
+    with pytest.raises(InputError, match="is the mean of 5 networks; training begins with the weights of one"):
+        with_network_of_start(read_settings(None, {"start": str(folder)}))
