@@ -67,8 +67,8 @@ def case_folds(classes: Mapping[str, Collection[str]], folds: int, seed: int = 0
     labelled = sorted(name for name, found in classes.items() if found)
     if not 2 <= folds <= len(labelled):
         raise InputError(
-            f"Expected 2 to {len(labelled)} folds for {len(labelled)} cases with labels, one of which each fold leaves "
-            f"out at least. Received: {folds}"
+            f"Each fold leaves out a case at least: expected folds from 2 up to the number of cases with labels, "
+            f"{len(labelled)}. Received: {folds}"
         )
     cases_of = {one: [name for name in labelled if one in classes[name]] for found in classes.values() for one in found}
     rarest = min(cases_of, key=lambda one: (len(cases_of[one]), one))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.trainer import Circumstances
 
-EXPORT_SECONDS, EXPORT_SHARE = 15.0, 0.1
+EXPORT_SECONDS, EXPORT_SHARE = 20.0, 0.1
 """What is kept back of the minutes for exporting each network, at most this share of them for all."""
 LEAST_SHARE = 0.5
 """Of a fold's share of the minutes, what training keeps at least, however long scoring takes."""

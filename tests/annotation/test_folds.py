@@ -93,7 +93,7 @@ def test_folds_that_cannot_be_dealt_say_why():
     two = {"a": ["x", "y"], "b": ["x", "y"], "empty": []}
     assert sorted(case_folds(two, 2)) == [("a",), ("b",)]
     for folds in (0, 1, 3):
-        with pytest.raises(InputError, match=f"2 to 2 folds for 2 cases with labels.*Received: {folds}"):
+        with pytest.raises(InputError, match=f"cases with labels, 2. Received: {folds}"):
             case_folds(two, folds)
     with pytest.raises(InputError, match="Only b has labels of cyst: the fold that leaves this case out"):
         case_folds(two | {"b": ["x", "y", "cyst"]}, 2)

@@ -67,7 +67,7 @@ def test_for_machines_it_is_one_json_object(unet3d, dataset, fake):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--folds", 3], "Expected 2 to 2 folds for 2 cases with labels"),
+        (["--folds", 3], "up to the number of cases with labels, 2. Received: 3"),
         (["--folds", 1], "Expected 2 folds or more"),
         (["--folds", 2, "--hold-out", "slices"], "hold_out = 'slices' and folds exclude each other"),
         (["--folds", 2, "--profile"], "only one of --profile and --folds"),

@@ -177,14 +177,14 @@ def test_a_fold_leaves_time_for_scoring_what_it_leaves_out():
     assert _minutes(10, 5, [record(140, 30)]) == pytest.approx(((540 - 140) / 4 - 30) / 60)
     assert _minutes(10, 5, [record(100, 5)]) == pytest.approx((108 - 5) / 60)  # what is left over is for the export
     assert _minutes(10, 5, [record(400, 300)]) == pytest.approx(54 / 60)
-    assert _minutes(60, 5, []) == pytest.approx((60 * 60 - 5 * 15) / 5 / 60)
+    assert _minutes(60, 5, []) == pytest.approx((60 * 60 - 5 * 20) / 5 / 60)
 
 
 @pytest.mark.parametrize(
     ("changes", "folds", "told"),
     [
         ({}, 1, "2 folds or more"),
-        ({}, 6, "2 to 5 folds for 5 cases"),
+        ({}, 6, "up to the number of cases with labels, 5. Received: 6"),
         ({"hold_out": "cases"}, 2, "hold_out = 'cases' and folds exclude each other"),
     ],
 )
