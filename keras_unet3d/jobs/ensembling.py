@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OF_EACH = {"spacing", "unit", "mirrored_axes", "settings", "training", "bfloat16"}
 """What may differ between models that become one: how each was trained, and what was seen of it."""
-OF_EXPORT = {"members", "parameters", "tile", "created", "package_version"}
+OF_EXPORT = {"members", "parameters", "tile", "created", "package_version", "format"}
 """What an export fills in."""
 
 
@@ -69,17 +69,17 @@ def _common(named: Sequence[tuple[str, ModelDescription]]) -> ModelDescription:
                 )
     every = [description for _, description in named]
     same_space = all((each.spacing, each.unit) == (first.spacing, first.unit) for each in every)
-    return first.model_copy(
-        update={
-            "spacing": first.spacing if same_space else None,
-            "unit": first.unit if same_space else "",
-            "mirrored_axes": tuple(axis for axis in first.mirrored_axes if all(axis in e.mirrored_axes for e in every)),
-            "settings": first.settings if all(each.settings == first.settings for each in every) else {},
-            "training": {"averaged": [{"model": name, **each.training} for name, each in named]},
-            "bfloat16": _agreement(every),
-            "tile": None,
-        }
-    )
+    axes = tuple(axis for axis in first.mirrored_axes if all(axis in each.mirrored_axes for each in every))
+    kept = {field: getattr(first, field) for field in type(first).model_fields if field not in OF_EXPORT}
+    of_all = {
+        "spacing": first.spacing if same_space else None,
+        "unit": first.unit if same_space else "",
+        "mirrored_axes": axes,
+        "settings": first.settings if all(each.settings == first.settings for each in every) else {},
+        "training": {"averaged": [{"model": name, **each.training} for name, each in named]},
+        "bfloat16": _agreement(every),
+    }
+    return type(first)(**(kept | of_all))
 
 
 def _agreement(every: Sequence[ModelDescription]) -> dict[str, float | None] | None:

@@ -14,6 +14,8 @@ from keras_unet3d.metrics import Overlap
 from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.settings import read_settings
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a", "b", "c", "d", "e")
 TINY = {
     "steps": 3,
@@ -90,9 +92,6 @@ def interrupted_twice(dataset, tmp_path_factory):
         with pytest.raises(unet3d.WorkError, match="power"):
             call()
         return call(), trainings, watching.said
-
-
-pytestmark = pytest.mark.slow
 
 
 def test_what_is_left_out_is_never_learned_from_nor_validated_on(interrupted_twice):

@@ -35,6 +35,7 @@ def models(tmp_path_factory, random_network):
     return folder
 
 
+@pytest.mark.slow
 def test_the_labels_are_those_of_all_models_averaged(models, tmp_path):
     """An ensemble of an ensemble and a model counts every network once."""
     two = unet3d.export_ensemble([models / "a", models / "b"], tmp_path / "two")
@@ -63,6 +64,7 @@ def test_what_is_known_of_all_is_known_of_the_mean():
     assert common.bfloat16 == {"background": 0.9999, "cell": 0.9995}
     assert common.mirrored_axes == ("y",)
     assert (common.spacing, common.unit, common.settings) == (None, "", {})
+    assert common.created > first.created
     unseen = _common([("a", first), ("b", second.model_copy(update={"bfloat16": None}))])
     assert unseen.bfloat16 is None
     assert not unseen.bfloat16_agrees

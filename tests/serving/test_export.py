@@ -187,7 +187,7 @@ def test_several_networks_are_served_as_their_mean(kind, several, noise, served)
     geometry = model.geometry
     assert model.description.members == len(model.networks) == len(networks)
     assert model.description.parameters == sum(network.count_params() for network in networks)
-    length = geometry.input_length(8)
+    length = geometry.axes[0].input_length(8)
     tiles, intensity = noise(2, length, length, length), np.array([[[1000, 200]] * 2, [[900, 100]] * 2], np.float32)
     each = [served(network, geometry).tiles(tiles, intensity) for network in model.networks]
     mean = np.mean(each, axis=0)
