@@ -62,9 +62,7 @@ def precision_agreement(
     return {name: None if np.isnan(dice) else float(dice) for name, dice in zip(names, overlap.dice, strict=True)}
 
 
-def _predictor(
-    networks: Sequence[Any], size: NetworkSize, precision: Precision, intensities: Intensities
-) -> Predictor:
+def _predictor(networks: Sequence[Any], size: NetworkSize, precision: Precision, intensities: Intensities) -> Predictor:
     members = [
         NetworkPredictor(network, size.geometry, precision=precision, intensities=intensities) for network in networks
     ]

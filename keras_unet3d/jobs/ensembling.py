@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from keras_unet3d.serving.saved_model import LoadedModel
 
 OF_EACH = {"spacing", "unit", "mirrored_axes", "settings", "training", "bfloat16"}
-"""What may differ between models that become one: how each was trained, and what was seen of it."""
+"""What may differ between models that become one: how each was trained, and what was seen of it. A spacing that they
+expect is compared where they are read."""
 OF_EXPORT = {"members", "parameters", "tile", "created", "package_version", "format"}
 """What an export fills in."""
 
@@ -61,14 +62,13 @@ def _common(named: Sequence[tuple[str, ModelDescription]]) -> ModelDescription:
     (name, first), *others = named
     for other_name, other in others:
         for field in type(first).model_fields:
-            must_agree = field not in OF_EACH | OF_EXPORT or (field == "spacing" and first.resampled)
-            if must_agree and getattr(first, field) != getattr(other, field):
+            if field not in OF_EACH | OF_EXPORT and getattr(first, field) != getattr(other, field):
                 raise InputError(
                     f"{other_name}: its {field} is {getattr(other, field)!r}, that of {name} {getattr(first, field)!r}."
                     " Only models that differ in nothing but their training can become one."
                 )
     every = [description for _, description in named]
-    same_space = all((each.spacing, each.unit) == (first.spacing, first.unit) for each in every)
+    same_space = first.resampled or all((each.spacing, each.unit) == (first.spacing, first.unit) for each in every)
     axes = tuple(axis for axis in first.mirrored_axes if all(axis in each.mirrored_axes for each in every))
     kept = {field: getattr(first, field) for field in type(first).model_fields if field not in OF_EXPORT}
     of_all = {

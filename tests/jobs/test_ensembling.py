@@ -1,5 +1,7 @@
 """Models that differ in nothing but their training become one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import keras_unet3d as unet3d
 from keras_unet3d.jobs.ensembling import _common
 from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.serving.export import export_model
+from keras_unet3d.serving.saved_model import LoadedModel
 
 CLASSES = [{"value": 0, "name": "background"}, {"value": 1, "name": "cell"}]
 
@@ -76,6 +79,7 @@ def test_what_is_known_of_all_is_known_of_the_mean():
         ({"filters": 4}, "b: its filters is 4, that of a 2. Only models"),
         ({"statistics": "current"}, "statistics"),
         ({"unlabeled": 7}, "unlabeled"),
+        ({"intensity": {"windows": {"grey": {"low": 0, "high": 1, "offset": 0, "scale": 1}}}}, "intensity"),
         ({"resampled": True}, "resampled"),
     ],
 )
@@ -84,9 +88,14 @@ def test_models_of_different_kinds_are_refused(changes, told):
         _common([("a", described()), ("b", described(**changes))])
 
 
-def test_models_that_expect_different_spacings_are_refused():
-    with pytest.raises(unet3d.InputError, match="spacing"):
-        _common([("a", described(resampled=True)), ("b", described(resampled=True, spacing=(1, 1, 1)))])
+def test_models_that_expect_different_spacings_are_refused(tmp_path):
+    models = [
+        LoadedModel(Path(name), described(resampled=True, spacing=spacing))
+        for name, spacing in (("a", (2, 1, 1)), ("b", (1, 1, 1)))
+    ]
+    with pytest.raises(unet3d.InputError, match="b: expects voxels of"):
+        unet3d.export_ensemble(models, tmp_path / "both")
+    assert _common([(model.path.name, model.description) for model in models]).spacing == (2, 1, 1)
 
 
 def test_one_model_is_no_ensemble(models, tmp_path):
