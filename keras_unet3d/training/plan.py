@@ -30,7 +30,7 @@ SIGMA_OF_EDGE = 0.038
 """Displacement at a control point as a share of the mean edge of a volume."""
 BFLOAT16_FILTERS = 8
 """Base filters of a network that is trained in bfloat16, at least: with 2, on a CPU, losses stopped being numbers."""
-SHORT_MINUTES = 6.0
+SHORT_MINUTES = 20.0
 """With less time than this on a CPU, more steps of a narrower network learn more."""
 
 
