@@ -16,6 +16,8 @@ Padding = Literal["valid", "same"]
 
 Dimensions = Literal[2, 3]
 
+PAPER_DEPTH = 3
+"""Levels that end with a pooling, in the paper."""
 KERNEL = 3
 """Voxels that a convolution sees along an axis."""
 
@@ -34,7 +36,7 @@ class AxisGeometry:
     """
 
     padding: Padding = "valid"
-    depth: int = 3
+    depth: int = PAPER_DEPTH
     unpooled: int = 0
     kernel: int = KERNEL
 
@@ -162,7 +164,7 @@ class Geometry:
     """
 
     padding: Padding = "valid"
-    depth: int = 3
+    depth: int = PAPER_DEPTH
     unpooled: Triple = (0, 0, 0)
     dimensions: Dimensions = 3
 

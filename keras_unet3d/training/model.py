@@ -23,7 +23,7 @@ def build_network(settings: Settings, channels: int, classes: int, precision: st
             (None, None, None, channels),
             classes,
             filters=network.filters or 0,
-            depth=network.depth,
+            depth=network.geometry.depth,
             padding=network.geometry.padding,
             unpooled=network.geometry.unpooled,
             dimensions=network.dimensions,

@@ -9,9 +9,9 @@ import numpy as np
 
 from keras_unet3d.augmentation.settings import PAPER_SIGMA
 from keras_unet3d.errors import InputError
-from keras_unet3d.network.sizes import Geometry, Padding
+from keras_unet3d.network.sizes import PAPER_DEPTH, Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
-from keras_unet3d.training.pooling import choose_unpooled
+from keras_unet3d.training.pooling import choose_depth, choose_unpooled
 from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
 from keras_unet3d.training.step_memory import must_recompute, step_memory
@@ -92,12 +92,15 @@ def resolve(
     filters = decided("network.filters", network.filters, lambda: _filters(settings, has_gpu=has_gpu))
     precision = decided("precision", settings.precision, lambda: _precision(filters, bfloat16=bfloat16))
     settings = settings.model_copy(update={"precision": precision})
+    depth = decided("network.depth", network.depth, lambda: _depth(settings, typical))
+    network = network.model_copy(update={"depth": depth})
+    settings = settings.model_copy(update={"network": network})
     unpooled = decided("network.unpooled", network.unpooled, lambda: _unpooled(settings, typical, spacing))
     settings = settings.model_copy(update={"network": network.model_copy(update={"unpooled": unpooled})})
     padding = decided("network.padding", network.padding, lambda: _padding(settings, typical, size))
     batch_size = decided("batch_size", settings.batch_size, lambda: _batch_size(padding, parts))
     check_shares(settings, batch_size, devices)
-    geometry = Geometry(padding, network.depth, unpooled, network.dimensions)
+    geometry = Geometry(padding, depth, unpooled, network.dimensions)
     size_of_network = NetworkSize(geometry, filters, 1, 2)  # which image and how many classes hardly matters
 
     def fits(tile: Any) -> Any:
@@ -195,14 +198,21 @@ def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
     return 16, "half the paper's: a CPU takes four times as many steps in the same time"
 
 
+def _depth(settings: Settings, typical: Sequence[int]) -> tuple[int, str]:
+    if settings.tile is not None:
+        return PAPER_DEPTH, f"the paper's, for the tile that is set, {named(settings.tile)}"
+    return choose_depth(typical)
+
+
 def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[float]) -> tuple[Triple, str]:
     network, tile = settings.network, settings.tile
-    unpooled, reason = choose_unpooled(typical, spacing, network.depth)
+    depth = network.geometry.depth
+    unpooled, reason = choose_unpooled(typical, spacing, depth)
     paddings: list[Padding] = [network.padding] if network.padding else ["valid", "same"]
 
     def fits(levels: Triple) -> bool:
         return tile is None or any(
-            Geometry(padding, network.depth, levels, network.dimensions).takes(tile) for padding in paddings
+            Geometry(padding, depth, levels, network.dimensions).takes(tile) for padding in paddings
         )
 
     if tile is not None and fits((0, 0, 0)) and not fits(unpooled):

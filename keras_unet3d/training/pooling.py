@@ -1,14 +1,27 @@
-"""Which axes the first levels pool along, from how far apart voxels are and how many there are."""
+"""How many levels pool, and which axes the first of them pool along, from how far apart and how many voxels are."""
 
 from collections.abc import Sequence
 
-from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.network.sizes import PAPER_DEPTH
+from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
 
 COARSER = 1.9
 """So many times as far apart as along the finest axis, voxels count as twice as far: headers are not exact."""
 FEWEST = 4
 """Voxels that the bottom has along an axis, at least."""
+
+
+def choose_depth(typical: Sequence[int]) -> tuple[int, str]:
+    """How many levels end with a pooling: as many as the paper's, or as leave the longest axis 4 voxels.
+
+    Args:
+        typical: voxels of a volume along z, y, x.
+    """
+    depth = max(1, *(_poolings(length, PAPER_DEPTH) for length in typical))
+    if depth == PAPER_DEPTH:
+        return depth, "levels that pool, as in the paper"
+    return depth, f"levels that pool; after one more, fewer than {FEWEST} voxels of {named(typical)} would be left"
 
 
 def choose_unpooled(typical: Sequence[int], spacing: Sequence[float], depth: int) -> tuple[Triple, str]:
@@ -19,7 +32,7 @@ def choose_unpooled(typical: Sequence[int], spacing: Sequence[float], depth: int
     along none that would have fewer than 4 voxels then. Here an axis that was pooled once is pooled at every coarser
     level, so that a short one begins late, where nnU-Net lets it end early.
 
-    An axis with the most voxels is pooled at every level: whether a network is too deep is not decided here.
+    An axis with the most voxels is pooled at every level: whether a network is too deep is for `choose_depth`.
 
     Args:
         typical: voxels of a volume along z, y, x.

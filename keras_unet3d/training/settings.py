@@ -26,7 +26,7 @@ from pydantic import (
 
 from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import InputError
-from keras_unet3d.network.sizes import Dimensions, Geometry, Padding
+from keras_unet3d.network.sizes import PAPER_DEPTH, Dimensions, Geometry, Padding
 from keras_unet3d.training.presets import PRESETS, Preset
 from keras_unet3d.volumes.axes import AXES, named, parse_named
 from keras_unet3d.volumes.box import Triple
@@ -96,7 +96,7 @@ class NetworkSettings(_Settings):
     """The network. `build_unet3d` says what each means."""
 
     filters: int | None = Field(None, ge=1, le=256)
-    depth: int = Field(3, ge=1, le=5)
+    depth: int | None = Field(None, ge=1, le=5)
     padding: Padding | None = None
     unpooled: NamedLevels | None = None
     dimensions: Dimensions = 3
@@ -106,7 +106,8 @@ class NetworkSettings(_Settings):
     @property
     def geometry(self) -> Geometry:
         """Sizes that the resolved network takes."""
-        return Geometry(self.padding or "valid", self.depth, self.unpooled or (0, 0, 0), self.dimensions)
+        depth = self.depth or PAPER_DEPTH
+        return Geometry(self.padding or "valid", depth, self.unpooled or (0, 0, 0), self.dimensions)
 
     @model_validator(mode="after")
     def _levels_exist(self) -> Self:
@@ -235,7 +236,7 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _tile_fits_network(self) -> Self:
         network = self.network
-        if self.tile is not None and network.padding is not None and network.unpooled is not None:
+        if self.tile is not None and None not in (network.padding, network.unpooled):
             for name, size, axis in zip(AXES, self.tile, network.geometry.axes, strict=True):
                 if not axis.is_valid(size):
                     raise ValueError(

@@ -40,6 +40,7 @@ def test_small_volumes_are_learned_whole_and_padded():
     assert {decision.setting for decision in decisions} == {
         "network.filters",
         "precision",
+        "network.depth",
         "network.unpooled",
         "network.padding",
         "tile",
@@ -58,6 +59,7 @@ def test_what_is_set_is_not_decided():
     assert (settings.network.filters, settings.tile) == (4, (16, 16, 16))
     undecided = {
         "precision",
+        "network.depth",
         "network.unpooled",
         "network.normalization",
         "batch_size",
@@ -73,6 +75,16 @@ def test_small_classes_are_raised_by_dice_or_else_by_weights(dice, weights):
     given_settings = Settings.model_validate({"loss": {"dice": dice}})
     settings, _ = resolve(given_settings, [(36, 50, 35)], (1, 1, 1), has_gpu=False)
     assert settings.loss.class_weights == weights
+
+
+@pytest.mark.parametrize(
+    ("shape", "depth"), [((36, 50, 35), 3), ((25, 20, 20), 3), ((8, 24, 24), 2), ((7, 12, 9), 1), ((1, 2, 1), 1)]
+)
+def test_small_volumes_are_pooled_as_often_as_leaves_them_some_voxels(shape, depth):
+    """25 voxels are mirrored to 32, of which the third pooling leaves 4; of 24 it would leave 3."""
+    settings, decisions = resolve(Settings(), [shape], (1, 1, 1), has_gpu=False)
+    assert settings.network.depth == depth
+    assert any(each.setting == "network.depth" for each in decisions)
 
 
 def test_thick_slices_are_not_pooled_along_z_at_first():
