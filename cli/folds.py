@@ -86,7 +86,7 @@ def _print_spread(terminal: Terminal, scores: ScoreTable) -> None:
 def _trainings(plan: CrossValidationPlan) -> str:
     settings, folds = plan.fit.settings, len(plan.left_out)
     each = counted(settings.steps, "step") if settings.steps else f"{settings.minutes:.3g} minutes"
-    included = "" if settings.steps else ", scoring and export included"
+    included = "" if settings.steps else f"; with scoring and export {plan.minutes:g}"
     return f"{folds} trainings of {each} each, one for each fold{included}"
 
 

@@ -147,6 +147,6 @@ def check_spacing(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable[Prob
                     dataset.shown(one.case.images[0]),
                     f"has a spacing of {named(one.grid.spacing, unit)}, more than {_FAR_SPACING:g} times away from the "
                     f"usual {named(typical.tolist(), unit)}.",
-                    "Check the header, or resample to one spacing.",
+                    "Check the header; where it is right, `unet3d fit` resamples all cases to one spacing.",
                     "warning",
                 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset
+from keras_unet3d.annotation.labelled import labelled_positions
 from keras_unet3d.annotation.weights import class_counts
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.intensity import volume_intensity
@@ -125,14 +126,12 @@ def _intensities(dataset: AnnotatedDataset) -> dict[str, tuple[ClassIntensity, .
     """Of the classes, each case counting by its labelled voxels that are looked at."""
     seen: list[list[Any]] = [[] for _ in dataset.scheme.names]
     for case in dataset:
-        image, labels = case.image.voxels, case.class_index.ravel()
+        image = case.image.voxels
         offset, scale = volume_intensity(image).T
-        for index, parts in enumerate(seen):
-            places = np.flatnonzero(labels == index)
-            some = image.reshape(-1, image.shape[-1])[places[:: -(-len(places) // SEEN_VOXELS) or 1]]
-            parts.append((some - offset) / scale)
-    found = {}
+        for index, places in labelled_positions(case.class_index, SEEN_VOXELS).items():
+            seen[index].append((image.reshape(-1, image.shape[-1])[places] - offset) / scale)
+    found: dict[str, tuple[ClassIntensity, ...]] = {}
     for name, parts in zip(dataset.scheme.names, seen, strict=True):
-        values = np.concatenate(parts)
-        found[name] = tuple(ClassIntensity(float(each.mean()), float(each.std())) for each in values.T if len(each))
+        channels = np.concatenate(parts).T if parts else ()
+        found[name] = tuple(ClassIntensity(float(each.mean()), float(each.std())) for each in channels)
     return found

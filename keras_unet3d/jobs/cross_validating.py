@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 EXPORT_SECONDS, EXPORT_SHARE = 20.0, 0.1
 """What is kept back of the minutes for exporting each network, at most this share of them for all."""
-LEAST_SHARE = 0.5
-"""Of a fold's share of the minutes, what training keeps at least, however long scoring takes."""
+TRAINING_SHARE = 0.9
+"""Of a fold's share of the minutes, the same for all, as they are compared; in what is left its cases are scored."""
 MOST_NAMES = 10
 """More cases than these are counted, not named."""
 _FOLD_FILE, _MODEL_FILE = "fold.json", "model.keras"
@@ -130,7 +130,7 @@ def plan_cross_validation(
         )
     if folds < 2:
         raise InputError(f"Expected 2 folds or more. Received: {folds}")
-    of_fold = {"hold_out": "nothing", "minutes": settings.minutes and settings.minutes / folds}
+    of_fold = {"hold_out": "nothing", "minutes": settings.minutes and _minutes(settings.minutes, folds)}
     plan = plan_fit(dataset, settings.model_copy(update=of_fold), meaning=meaning)
     classes = {row.name: [name for name, voxels in row.voxels.items() if voxels] for row in plan.summary.rows}
     return CrossValidationPlan(plan, tuple(case_folds(classes, folds, settings.seed)), settings.minutes)
@@ -227,7 +227,7 @@ class _CrossValidation:
                 circumstances.listener.say(f"Fold {number} of {folds} is done already.")
                 continue
             try:
-                records.append(self._fold(number, circumstances, _minutes(self._plan.minutes, folds, records)))
+                records.append(self._fold(number, circumstances))
             except KeyboardInterrupt as error:
                 error.add_note(f"Fold {number} of {folds} is unfinished. The same command continues there.")
                 raise
@@ -253,13 +253,14 @@ class _CrossValidation:
         networks = [load_model(self._folder(number) / _MODEL_FILE, compile=False) for number in _numbers(records)]
         return export_trained(networks, plan, report, self._volumes, folder)
 
-    def _fold(self, number: int, circumstances: Circumstances, minutes: float | None) -> _FoldRecord:
+    def _fold(self, number: int, circumstances: Circumstances) -> _FoldRecord:
         """Train on what a fold does not leave out, and score it on what it does."""
         folder, left_out, listener = self._folder(number), self._plan.left_out[number - 1], circumstances.listener
         listener.say(f"Fold {number} of {len(self._plan.left_out)} leaves out {_some(left_out)}.")
         folder.mkdir(exist_ok=True)
         volumes = [volume for volume in self._volumes if volume.name not in left_out]
-        plan = replace(self._plan.fit, settings=self._settings(number, minutes))
+        settings = self._plan.fit.settings
+        plan = replace(self._plan.fit, settings=settings.model_copy(update={"seed": settings.seed + number - 1}))
         plan.settings.write(folder / "settings.toml")
         trained = train(plan, volumes, (), replace(circumstances, folder=folder))
         if trained.early:
@@ -308,30 +309,14 @@ class _CrossValidation:
         description = describe(self._plan.fit, {})
         return LoadedModel(self._folder(number), description, served_network(network, description))
 
-    def _settings(self, number: int, minutes: float | None) -> Settings:
-        """Of a fold: with the minutes that were decided when it began."""
-        from keras_unet3d.training.settings import read_settings
-
-        begun = self._folder(number) / "settings.toml"
-        if begun.exists():
-            minutes = read_settings(begun).minutes
-        settings = self._plan.fit.settings
-        return settings.model_copy(update={"minutes": minutes, "seed": settings.seed + number - 1})
-
     def _folder(self, number: int) -> Path:
         return self._circumstances.folder / f"fold_{number}"
 
 
-def _minutes(total: float | None, folds: int, before: Sequence[_FoldRecord]) -> float | None:
-    """What the next fold has for its training: an equal share of what is left, without what scoring took before."""
-    if total is None:
-        return None
-    whole = 60 * total - min(EXPORT_SECONDS * folds, EXPORT_SHARE * 60 * total)
-    share = whole / folds
-    left = whole - sum(record.seconds for record in before)
-    scoring = max((record.seconds_scoring for record in before), default=0.0)
-    seconds = min(share, left / (folds - len(before))) - scoring
-    return max(seconds, LEAST_SHARE * share) / 60
+def _minutes(total: float, folds: int) -> float:
+    """What each fold has for its training: an equal share of what exports and scoring leave."""
+    export = min(EXPORT_SECONDS * folds / 60, EXPORT_SHARE * total)
+    return TRAINING_SHARE * (total - export) / folds
 
 
 def _table(records: Sequence[_FoldRecord], scheme: LabelScheme) -> ScoreTable:

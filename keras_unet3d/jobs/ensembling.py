@@ -64,8 +64,9 @@ def _common(named: Sequence[tuple[str, ModelDescription]]) -> ModelDescription:
         for field in type(first).model_fields:
             if field not in OF_EACH | OF_EXPORT and getattr(first, field) != getattr(other, field):
                 raise InputError(
-                    f"{other_name}: its {field} is {getattr(other, field)!r}, that of {name} {getattr(first, field)!r}."
-                    " Only models that differ in nothing but their training can become one."
+                    f"{other_name}: its {field} is {getattr(other, field)}, that of {name} {getattr(first, field)}. "
+                    "Only models that differ in nothing but their training can become one: train the second with the "
+                    "settings.toml of the first's run as --config. `unet3d segment` averages any with several --model."
                 )
     every = [description for _, description in named]
     same_space = first.resampled or all((each.spacing, each.unit) == (first.spacing, first.unit) for each in every)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.annotation.folds import hold_out
 from keras_unet3d.annotation.labels import UNLABELED
-from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.working_spacing import labels_of, resampled_case
@@ -123,21 +123,16 @@ def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int], preparation
 
 def _part_slices(cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut | None:
     """Deal the slices of all cases in order; None where there are too few, or a class would be lost."""
-    dealt = [(number, axis, index) for number, case in enumerate(cases) for axis, index in case.annotated_slices]
+    slices = [_Slices(case, preparation.spacing) for case in cases]
+    dealt = [(number, axis, index) for number, each in enumerate(slices) for axis, index in each.annotated]
     if len(dealt) < FEWEST_SLICES:
         return None
     chosen = dealt[FIRST_SLICE::EVERY_SLICE]
-    maps, found = [], set()
-    for number, case in enumerate(cases):
+    maps = []
+    for number, each in enumerate(slices):
         z, y, x = (tuple(index for of, ax, index in chosen if (of, ax) == (number, axis)) for axis in range(3))
-        learned, validated = (
-            labels_of(case, preparation.spacing, labels).class_index
-            for labels in hold_out(case.class_index, AnnotatedSlices(z, y, x))
-        )
-        found |= _values(learned, validated)
-        # A resampled voxel can hold slices of both: it is held out.
-        maps.append((np.where(validated == UNLABELED, learned, np.int16(UNLABELED)), validated))
-    if found != _values(*(learned for learned, _ in maps)):
+        maps.append(each.parted(AnnotatedSlices(z, y, x)))
+    if _values(*(labels for both in maps for labels in both)) != _values(*(learned for learned, _ in maps)):
         return None
     volumes = [preparation.volume(case) for case in cases]
     training = [
@@ -151,6 +146,38 @@ def _part_slices(cases: Sequence[AnnotatedCase], preparation: Preparation) -> He
     ]
     sentence = f"Held out for validation: {len(chosen)} of {len(dealt)} annotated slices."
     return HeldOut(tuple(training), tuple(validation), sentence)
+
+
+class _Slices:
+    """The annotated slices of a case, and its labels on the working grid without some of them.
+
+    Few slices are dealt as they were annotated: a slice that becomes several is one. Dense labels have slices on any
+    grid, and are dealt on the working one.
+
+    Attributes:
+        annotated: that are dealt.
+    """
+
+    def __init__(self, case: AnnotatedCase, spacing: Spacing | None) -> None:
+        self._case, self._spacing, self._labels = case, spacing, case.class_index
+        self.annotated = case.annotated_slices
+        if spacing is not None and np.count_nonzero(self._labels != UNLABELED) > self._labels.size / 2:
+            self._labels, self._spacing = labels_of(case, spacing).class_index, None
+            self.annotated = find_annotated_slices(self._labels != UNLABELED)
+
+    def parted(self, held: AnnotatedSlices) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """The labels to learn from and those of the slices that are held out; a voxel of both has the nearer one."""
+        learned, validated = hold_out(self._labels, held)
+        if self._spacing is None:
+            return learned, validated
+        classes = np.int16(self._labels.max() + 1)
+        both = np.where(validated == UNLABELED, learned, validated + classes)
+        nearest = labels_of(self._case, self._spacing, both).class_index
+        unlabelled = np.int16(UNLABELED)
+        return (
+            np.where(nearest < classes, nearest, unlabelled),
+            np.where(nearest >= classes, nearest - classes, unlabelled),
+        )
 
 
 def _classes(cases: Sequence[AnnotatedCase]) -> set[int]:

@@ -125,7 +125,7 @@ def resolve(
                 update={
                     "filters": filters,
                     "padding": padding,
-                    "unpooled": unpooled,
+                    "unpooled": geometry.unpooled,
                     "normalization": normalization,
                 }
             ),
@@ -201,13 +201,23 @@ def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
 def _depth(settings: Settings, typical: Sequence[int]) -> tuple[int, str]:
     if settings.tile is not None:
         return PAPER_DEPTH, f"the paper's, for the tile that is set, {named(settings.tile)}"
-    return choose_depth(typical)
+    if settings.network.unpooled is not None:
+        return PAPER_DEPTH, "the paper's, for the levels that are set not to pool"
+    return choose_depth(typical[_first_axis(settings) :])
+
+
+def _first_axis(settings: Settings) -> int:
+    """A 2D network sees nothing along z, so that nothing is decided by it."""
+    return 3 - settings.network.dimensions
 
 
 def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[float]) -> tuple[Triple, str]:
     network, tile = settings.network, settings.tile
     depth = network.geometry.depth
-    unpooled, reason = choose_unpooled(typical, spacing, depth)
+    first = _first_axis(settings)
+    levels, reason = choose_unpooled(typical[first:], spacing[first:], depth)
+    z, y, x = (*[depth] * first, *levels)
+    unpooled: Triple = (z, y, x)
     paddings: list[Padding] = [network.padding] if network.padding else ["valid", "same"]
 
     def fits(levels: Triple) -> bool:
@@ -221,7 +231,7 @@ def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[floa
 
 
 def _padding(settings: Settings, typical: Any, size: str) -> tuple[Padding, str]:
-    padding, reason = _usual_padding(typical, size)
+    padding, reason = _usual_padding(settings, typical, size)
     other: Padding = "same" if padding == "valid" else "valid"
     if settings.tile is not None and not _takes(padding, settings) and _takes(other, settings):
         return other, f"the tile that is set, {named(settings.tile)}, fits no other"
@@ -262,8 +272,9 @@ def _takes(padding: Padding, settings: Settings) -> bool:
     return settings.tile is None or geometry.takes(settings.tile)
 
 
-def _usual_padding(typical: Any, size: str) -> tuple[Padding, str]:
-    large = all(length >= paper for length, paper in zip(typical, PAPER_TILE, strict=True))
+def _usual_padding(settings: Settings, typical: Sequence[int], size: str) -> tuple[Padding, str]:
+    first = _first_axis(settings)
+    large = all(length >= paper for length, paper in zip(typical[first:], PAPER_TILE[first:], strict=True))
     if large:
         return "valid", f"volumes of about {size} hold the paper's tile, {named(PAPER_TILE)}: no border is invented"
     return "same", f"volumes of about {size} are smaller than the paper's tile, {named(PAPER_TILE)}"

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from keras_unet3d.network.sizes import PAPER_DEPTH
-from keras_unet3d.volumes.axes import AXES, named
-from keras_unet3d.volumes.box import Triple
+from keras_unet3d.volumes.axes import AXES
 
 COARSER = 1.9
 """So many times as far apart as along the finest axis, voxels count as twice as far: headers are not exact."""
@@ -16,15 +15,15 @@ def choose_depth(typical: Sequence[int]) -> tuple[int, str]:
     """How many levels end with a pooling: as many as the paper's, or as leave the longest axis 4 voxels.
 
     Args:
-        typical: voxels of a volume along z, y, x.
+        typical: voxels of a volume along z, y, x, or along y and x, for a 2D network.
     """
     depth = max(1, *(_poolings(length, PAPER_DEPTH) for length in typical))
     if depth == PAPER_DEPTH:
         return depth, "levels that pool, as in the paper"
-    return depth, f"levels that pool; after one more, fewer than {FEWEST} voxels of {named(typical)} would be left"
+    return depth, f"levels that pool; one more would leave fewer than {FEWEST} of the {max(typical)} voxels"
 
 
-def choose_unpooled(typical: Sequence[int], spacing: Sequence[float], depth: int) -> tuple[Triple, str]:
+def choose_unpooled(typical: Sequence[int], spacing: Sequence[float], depth: int) -> tuple[tuple[int, ...], str]:
     """How many levels, from the finest on, leave an axis unpooled, and why.
 
     After nnU-Net (Isensee et al. 2021, Nature Methods 18, supplementary note 2): a level pools along the axes whose
@@ -35,27 +34,27 @@ def choose_unpooled(typical: Sequence[int], spacing: Sequence[float], depth: int
     An axis with the most voxels is pooled at every level: whether a network is too deep is for `choose_depth`.
 
     Args:
-        typical: voxels of a volume along z, y, x.
-        spacing: distance between voxel centres along z, y, x.
+        typical: voxels of a volume along z, y, x, or along y and x, for a 2D network.
+        spacing: distance between voxel centres along the same axes.
         depth: of the network.
 
     Returns:
-        Levels along z, y, x, and a reason for people.
+        Levels along these axes, and a reason for people.
     """
     too_short = [depth - _poolings(length, depth) for length in typical]
     short = [levels - min(too_short) for levels in too_short]
     finest = min(distance for distance, levels in zip(spacing, short, strict=True) if not levels)
     coarse = [_levels_until_alike(distance / finest, depth) for distance in spacing]
     reasons = []
-    for axis in range(3):
+    axes = AXES[-len(typical) :]
+    for axis, name in enumerate(axes):
         if coarse[axis] and coarse[axis] >= short[axis]:
             ratio = spacing[axis] / finest
-            reasons.append(f"along {AXES[axis]} voxels are {ratio:.2g} times as far apart as along the finest axis")
+            reasons.append(f"along {name} voxels are {ratio:.2g} times as far apart as along the finest axis")
         elif short[axis]:
-            reasons.append(f"{typical[axis]} voxels along {AXES[axis]} are too few to be pooled {depth} times")
-    z, y, x = map(max, coarse, short)
+            reasons.append(f"{typical[axis]} voxels along {name} are too few to be pooled {depth} times")
     why = "; ".join(reversed(reasons)) or "no axis has voxels twice as far apart, or far fewer of them, than another"
-    return (z, y, x), f"levels, from the finest on, that do not pool along an axis: {why}"
+    return tuple(map(max, coarse, short)), f"levels, from the finest on, that do not pool along an axis: {why}"
 
 
 def _levels_until_alike(ratio: float, depth: int) -> int:

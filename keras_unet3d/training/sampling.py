@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.weights import class_counts
+from keras_unet3d.annotation.labelled import labelled_positions
 from keras_unet3d.volumes.box import Box, Triple
 
 REMEMBERED_VOXELS = 100_000
@@ -59,7 +59,7 @@ class Sampler:
         self.label_tile = label_tile
         self._voxels: dict[int, dict[int, NDArray[np.int64]]] = {}  # class → case → flat positions
         for number, volume in enumerate(volumes):
-            for value, positions in _labeled_voxels(volume.class_index).items():
+            for value, positions in labelled_positions(volume.class_index, REMEMBERED_VOXELS).items():
                 self._voxels.setdefault(value, {})[number] = positions
         self._classes = sorted(self._voxels)
 
@@ -98,20 +98,3 @@ def starts(
         tile >= length, (length - tile) // 2, low + (share * (high - low + 1)).astype(np.int64)
     )
     return start
-
-
-def _labeled_voxels(class_index: NDArray[np.int16]) -> dict[int, NDArray[np.int64]]:
-    """Flat positions of labelled voxels by class, at most `REMEMBERED_VOXELS` of each, evenly spread.
-
-    Plane by plane: the positions of all labelled voxels of a large volume would take several times its own memory.
-    """
-    counts = class_counts(class_index, int(class_index.max()) + 1)
-    found: dict[int, NDArray[np.int64]] = {}
-    for value in np.flatnonzero(counts):
-        stride, seen, parts = -(-int(counts[value]) // REMEMBERED_VOXELS), 0, []
-        for z, plane in enumerate(class_index):
-            here = np.flatnonzero(plane == value)
-            parts.append(here[-seen % stride :: stride] + z * plane.size)
-            seen += len(here)
-        found[int(value)] = np.concatenate(parts)
-    return found

@@ -81,6 +81,8 @@ class Validator:
 def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: int) -> Validation:
     """Segment every held-out volume as `unet3d segment` does, and score its labelled voxels.
 
+    Cases that are resampled are scored as they are learned from, on the working spacing.
+
     Args:
         predictor: the network as it is now.
         volumes: their `class_index` holds the held-out labels only; at least one.

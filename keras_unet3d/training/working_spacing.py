@@ -12,13 +12,15 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.serving.description import read_description
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings
-from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.resampling import ResampledVoxels, resampled_grid
 from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.volume import Grid
 
 DIFFERS = 1.2
 """Cases are resampled where the spacing of one differs from the median by more than this factor along some axis."""
+UNLIKELY = 10.0
+"""A spacing so many times another than the working spacing is taken for a wrong header."""
 ANISOTROPIC = 3.0
 """Where the median is so many times as long along one axis as along the others, that axis gets a finer spacing."""
 FINE_PERCENTILE = 10
@@ -50,7 +52,8 @@ def resolve_spacing(settings: Settings, cases: Sequence[AnnotatedCase]) -> tuple
         Settings with a working spacing that has a unit, or ``"none"``; and the decision, if one was taken.
 
     Raises:
-        InputError: if a spacing is set, and files do not say what theirs is.
+        InputError: if a spacing is set, and files do not say what theirs is; or if that of a case is so far from the
+            working spacing that its header must be wrong: it would become a volume of any size.
     """
     grids = [case.image.grid for case in cases]
     unit, unknown = grids[0].unit, _incomparable(cases)
@@ -60,6 +63,7 @@ def resolve_spacing(settings: Settings, cases: Sequence[AnnotatedCase]) -> tuple
             "working_spacing = 'none'."
         )
     if settings.resampled_to is not None:
+        _check_likely(cases, settings.resampled_to)
         return _with(settings, settings.resampled_to, unit), []
     if settings.working_spacing is not None:
         return settings, []
@@ -71,6 +75,8 @@ def resolve_spacing(settings: Settings, cases: Sequence[AnnotatedCase]) -> tuple
         chosen, reason = start, "that of the model to begin with: cases that differ are resampled to it"
     else:
         chosen = median
+    if chosen is not None:
+        _check_likely(cases, chosen)
     resolved = _with(settings, chosen, unit)
     return resolved, [Decision("working_spacing", str(resolved.working_spacing), reason)]
 
@@ -108,6 +114,18 @@ def _with(settings: Settings, spacing: Spacing | None, unit: str) -> Settings:
         return settings.model_copy(update={"working_spacing": "none"})
     in_unit = Spacing(spacing.in_unit(unit), unit or spacing.unit)
     return settings.model_copy(update={"working_spacing": Spacing.parse(str(in_unit))})
+
+
+def _check_likely(cases: Sequence[AnnotatedCase], spacing: Spacing) -> None:
+    for case in cases:
+        grid = case.image.grid
+        times = np.divide(spacing.in_unit(grid.unit), grid.spacing)
+        if max(times.max(), (1 / times).max()) > UNLIKELY:
+            raise InputError(
+                f"{case.image.source or case.name}: has voxels of {named(grid.spacing, grid.unit)}, more than "
+                f"{UNLIKELY:g} times away from the working spacing, {spacing}. Correct its header, or set "
+                "--working-spacing: to another one, or to none."
+            )
 
 
 def _incomparable(cases: Sequence[AnnotatedCase]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import keras_unet3d as unet3d
 from keras_unet3d.jobs import cross_validating
-from keras_unet3d.jobs.cross_validating import _FoldRecord, _minutes
+from keras_unet3d.jobs.cross_validating import _minutes
 from keras_unet3d.metrics import Overlap
 from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.settings import read_settings
@@ -160,23 +160,18 @@ def test_the_scores_are_in_the_run_and_in_the_model(interrupted_twice):
 def test_minutes_are_those_of_everything(dataset):
     settings = read_settings(None, TINY | {"steps": None, "minutes": 60, "network.filters": None})
     plan = unet3d.plan_cross_validation(dataset, settings, meaning=unet3d.Meaning(unlabeled=9))
-    assert (plan.minutes, plan.fit.settings.minutes, plan.settings.minutes) == (60, 12, 60)
+    assert (plan.minutes, plan.settings.minutes) == (60, 60)
+    assert plan.fit.settings.minutes == pytest.approx(
+        0.9 * (60 - 5 / 3) / 5
+    )  # 100 s for the export, a tenth for scoring
     assert plan.fit.settings.hold_out == "nothing"
     assert sorted(name for names in plan.left_out for name in names) == list(NAMES)
 
 
-def test_a_fold_leaves_time_for_scoring_what_it_leaves_out():
-    """Of 10 minutes a tenth is for the export, and each of 5 folds has 108 s; the first took 32 s more in all."""
-
-    def record(seconds, scoring):
-        return _FoldRecord(steps=1, seconds=seconds, seconds_scoring=scoring, overlaps={})
-
-    assert _minutes(None, 5, []) is None
-    assert _minutes(10, 5, []) == pytest.approx(108 / 60)
-    assert _minutes(10, 5, [record(140, 30)]) == pytest.approx(((540 - 140) / 4 - 30) / 60)
-    assert _minutes(10, 5, [record(100, 5)]) == pytest.approx((108 - 5) / 60)  # what is left over is for the export
-    assert _minutes(10, 5, [record(400, 300)]) == pytest.approx(54 / 60)
-    assert _minutes(60, 5, []) == pytest.approx((60 * 60 - 5 * 20) / 5 / 60)
+def test_each_fold_has_the_same_time_and_some_is_left_for_scoring_and_export():
+    """Of 10 minutes a tenth is for the export, of 60 it is 20 s for each network."""
+    assert _minutes(10, 5) == pytest.approx(0.9 * 9 / 5)
+    assert _minutes(60, 5) == pytest.approx(0.9 * (60 - 5 * 20 / 60) / 5)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,23 @@ def test_small_volumes_are_pooled_as_often_as_leaves_them_some_voxels(shape, dep
     assert any(each.setting == "network.depth" for each in decisions)
 
 
+def test_levels_that_are_set_not_to_pool_exist_whatever_the_volume():
+    given_settings = Settings.model_validate({"network": {"unpooled": "z=3"}})
+    settings, _ = resolve(given_settings, [(8, 24, 24)], (1, 1, 1), has_gpu=False)
+    assert (settings.network.depth, settings.network.unpooled) == (3, (3, 0, 0))
+
+
+def test_nothing_is_decided_by_the_axis_that_a_2d_network_does_not_see():
+    """The paper's volume and tile, and slices that are nearer to each other than their pixels."""
+    slices = Settings.model_validate({"network": {"dimensions": 2}})
+    settings, decisions = resolve(slices, [(20, 244, 248)], (1, 2.5, 2.5), has_gpu=False)
+    network = settings.network
+    assert (network.padding, network.depth, network.unpooled) == ("valid", 3, (3, 0, 0))
+    assert network.unpooled == network.geometry.unpooled
+    assert network.geometry.takes(settings.tile)
+    assert not any("along z" in each.reason for each in decisions)
+
+
 def test_thick_slices_are_not_pooled_along_z_at_first():
     """The mouse embryos: the voxels of the second level are about as long as wide."""
     settings, decisions = resolve(Settings(), [(51, 130, 130)], (0.436, 0.2, 0.2), has_gpu=False)

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_unet3d.training import sampling
 from keras_unet3d.training.sampling import Sampler, TrainingVolume
 
 
@@ -56,23 +55,3 @@ def test_the_same_generator_draws_the_same_place():
     sampler = Sampler([volume((9, 9, 9), {0: np.s_[:5], 1: np.s_[5:]})], (4, 4, 4))
     first, again = (sampler.place(np.random.default_rng(7)) for _ in range(2))
     assert first == again
-
-
-def test_of_many_labelled_voxels_an_even_few_are_remembered(monkeypatch):
-    """1000 voxels, at most 100 remembered: every tenth, in memory of their own."""
-    monkeypatch.setattr(sampling, "REMEMBERED_VOXELS", 100)
-    remembered = sampling._labeled_voxels(np.zeros((10, 10, 10), np.int16))[0]
-    np.testing.assert_array_equal(remembered, np.arange(0, 1000, 10))
-    assert remembered.base is None
-
-
-@given(st.integers(1, 40), st.integers(0, 1000))
-def test_what_is_remembered_is_labelled_so(most, seed):
-    class_index = np.random.default_rng(seed).integers(-1, 3, (5, 4, 6)).astype(np.int16)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "REMEMBERED_VOXELS", most)
-        remembered = sampling._labeled_voxels(class_index)
-    assert set(remembered) == set(np.unique(class_index)) - {-1}
-    for value, positions in remembered.items():
-        of_class = np.flatnonzero(class_index == value)
-        np.testing.assert_array_equal(positions, of_class[:: -(-len(of_class) // most)])

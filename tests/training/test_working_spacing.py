@@ -53,6 +53,15 @@ def test_an_axis_that_is_coarse_gets_the_tenth_percentile_but_is_never_finer_tha
     assert resolve((0.2, 1, 1), (0.2, 1, 1), *[(5.0, 1, 1)] * 8)[0] == Spacing((1, 1, 1), "mm")
 
 
+@pytest.mark.parametrize("wrong", [100.0, 0.01])
+def test_a_header_that_must_be_wrong_is_refused_before_its_volume_is_made(wrong):
+    for given in ({}, {"working_spacing": "x=1 y=1 z=1 mm"}):
+        with pytest.raises(InputError, match=rf"voxels of x={wrong:g} .* 10 times .* x=1 y=1 z=1 mm") as refused:
+            resolve(*[(1.0, 1.0, 1.0)] * 9, (wrong, wrong, wrong), **given)
+        assert "--working-spacing" in str(refused.value)
+    assert resolve(*[(1.0, 1.0, 1.0)] * 9, (wrong, wrong, wrong), working_spacing="none")[0] is None
+
+
 def test_spacings_are_compared_in_the_unit_of_the_first_case():
     cases = [case((2, 1, 1), "µm"), case((0.002, 0.001, 0.001), "mm"), case((4, 1, 1), "µm")]
     assert resolve_spacing(Settings(), cases)[0].resampled_to == Spacing((2, 1, 1), "µm")
