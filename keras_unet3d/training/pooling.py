@@ -26,10 +26,10 @@ def choose_depth(typical: Sequence[int]) -> tuple[int, str]:
 def choose_unpooled(typical: Sequence[int], spacing: Sequence[float], depth: int) -> tuple[tuple[int, ...], str]:
     """How many levels, from the finest on, leave an axis unpooled, and why.
 
-    After nnU-Net (Isensee et al. 2021, Nature Methods 18, supplementary note 2): a level pools along the axes whose
-    voxels are by then less than twice as far apart as along the finest, so that they become about as long as wide; and
-    along none that would have fewer than 4 voxels then. Here an axis that was pooled once is pooled at every coarser
-    level, so that a short one begins late, where nnU-Net lets it end early.
+    After nnU-Net (Isensee et al. 2021, Nature Methods 18, network topology; `get_pool_and_conv_props` of its code): a
+    level pools along the axes whose voxels are by then less than twice as far apart as along the finest, so that they
+    become about as long as wide; and along none that would have fewer than 4 voxels then. Here an axis that was pooled
+    once is pooled at every coarser level, so that a short one begins late, where nnU-Net lets it end early.
 
     An axis with the most voxels is pooled at every level: whether a network is too deep is for `choose_depth`.
 
