@@ -16,7 +16,7 @@ def test_the_text_names_axes_units_and_scores(unet3d, model):
 
 def test_a_working_spacing_is_what_it_expects(unet3d, model):
     file = model / "3" / DESCRIPTION_FILE
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"resampled": True}))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"resampled": True}))
     assert "expects voxels of x=0.5 y=1 z=2 µm (segment resamples" in unet3d("info", model).stdout
     assert json.loads(unet3d("info", model, "--json").stdout)["resampled"] is True
 
@@ -36,7 +36,7 @@ def test_axes_that_are_not_pooled_alike_are_told_apart(unet3d, model):
     assert "levels without pooling" not in unet3d("info", model).stdout
     file = model / "3" / DESCRIPTION_FILE
     geometry = {"padding": "valid", "depth": 3, "unpooled": [1, 0, 0]}
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"geometry": geometry}))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"geometry": geometry}))
     told = unet3d("info", model).stdout
     assert "depth 3, unpadded, levels without pooling: x=0 y=0 z=1" in told
     assert "of 92, 100, 108, … along x; 92, 100, 108, … along y; 52, 56, 60, … along z; x=88 y=88 z=48 voxels" in told
@@ -71,14 +71,14 @@ def test_the_folder_may_be_named_with_or_without_the_version(unet3d, model, monk
 )
 def test_whether_bfloat16_gives_the_same_labels(unet3d, model, seen, told):
     file = model / "3" / DESCRIPTION_FILE
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"bfloat16": seen}))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"bfloat16": seen}))
     assert f"bfloat16:      {told}" in unet3d("info", model).stdout
     assert json.loads(unet3d("info", model, "--json").stdout)["bfloat16"] == seen
 
 
 def test_several_networks_and_their_cross_validation(unet3d, model):
     file = model / "3" / DESCRIPTION_FILE
-    plain = json.loads(file.read_text())
+    plain = json.loads(file.read_text(encoding="utf-8"))
     dice = {"mean": 0.875, "standard_deviation": 0.025, "cases": 20}
     trained = plain["training"] | {"cross_validation": {"classes": [], "mean": {"iou": dice, "dice": dice}}}
     file.write_text(json.dumps(plain | {"members": 5, "training": trained}))
@@ -104,7 +104,7 @@ def test_what_becomes_of_raw_intensities_is_said(unet3d, model):
     assert f"intensities:   {by_volume}" in unet3d("info", model).stdout
     file = model / "3" / DESCRIPTION_FILE
     windows = {"windows": {"nuclei": {"low": -160, "high": 240, "offset": 50.25, "scale": 40}}}
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"intensity": windows}))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"intensity": windows}))
     told = unet3d("info", model).stdout
     assert "intensities:   nuclei from -160 to 240, minus 50.25, by 40\n" in told
     assert "drawn in" not in told

@@ -23,7 +23,7 @@ def test_help_imports_nothing_heavy(command):
         "finally:\n"
         f"    print('imported:', sorted(set({HEAVY}) & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.splitlines()[-1] == "imported: []"
 
 

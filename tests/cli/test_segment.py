@@ -287,7 +287,7 @@ def networks(monkeypatch, random_network, model):
     def describe(name, **changes):
         file = model.with_name(name) / "3" / DESCRIPTION_FILE
         file.parent.mkdir(parents=True, exist_ok=True)
-        plain = json.loads((model / "3" / DESCRIPTION_FILE).read_text()) | changes
+        plain = json.loads((model / "3" / DESCRIPTION_FILE).read_text(encoding="utf-8")) | changes
         file.write_text(json.dumps(plain))
         (model.with_name(name) / "3" / "saved_model.pb").touch()
 

@@ -112,7 +112,7 @@ def folder(output):
 
 
 def notes(output):
-    return json.loads((folder(output) / "progress.json").read_text())
+    return json.loads((folder(output) / "progress.json").read_text(encoding="utf-8"))
 
 
 # Going on
@@ -252,7 +252,7 @@ def test_another_segmentation_is_not_gone_on_with(changed, message, frozen, tmp_
 
 
 def spoil_json(notes):
-    notes.write_text(notes.read_text()[:-9])
+    notes.write_text(notes.read_text(encoding="utf-8")[:-9])
 
 
 def other_json(notes):
@@ -260,12 +260,12 @@ def other_json(notes):
 
 
 def unknown_tile(notes):
-    found = json.loads(notes.read_text())
+    found = json.loads(notes.read_text(encoding="utf-8"))
     notes.write_text(json.dumps(found | {"planes": {"99": 3}}))
 
 
 def no_plan(notes):
-    found = json.loads(notes.read_text())
+    found = json.loads(notes.read_text(encoding="utf-8"))
     notes.write_text(json.dumps(found | {"plan": None}))
 
 

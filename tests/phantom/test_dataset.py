@@ -83,7 +83,7 @@ def test_a_folder_in_use_is_refused_before_work_starts(tmp_path):
     (tmp_path / "kidneys" / "precious.txt").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
         write_phantom_dataset(tmp_path / "kidneys", (16, 16, 16))
-    assert (tmp_path / "kidneys" / "precious.txt").read_text() == "mine"
+    assert (tmp_path / "kidneys" / "precious.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_no_volumes_are_refused(tmp_path):

@@ -159,7 +159,7 @@ def test_a_description_of_another_network_is_refused(tmp_path, describe):
 
 
 def test_descriptions_are_plain_json(exported):
-    text = (exported["padded"].path / "assets.extra" / "unet3d.json").read_text()
+    text = (exported["padded"].path / "assets.extra" / "unet3d.json").read_text(encoding="utf-8")
     assert [each["value"] for each in json.loads(text)["classes"]] == [0, 7, 300]
 
 

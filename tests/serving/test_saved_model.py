@@ -171,7 +171,7 @@ def test_a_model_without_variables_is_a_sentence(exported, tmp_path):
 )
 def test_a_description_of_another_network_is_refused_before_that_is_built(changes, message, exported, tmp_path):
     folder = shutil.copytree(exported["moving"].path, tmp_path / "1")
-    plain = json.loads((folder / DESCRIPTION_FILE).read_text()) | changes
+    plain = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8")) | changes
     (folder / DESCRIPTION_FILE).write_text(json.dumps(plain))
     with pytest.raises(InputError, match=message):
         load_model(tmp_path)

@@ -42,7 +42,7 @@ def stopped(user, volume, output, *flags, by):
     running = user.start("segment", volume, output, *MODEL, *flags)
     notes = user.folder / f".{output}.unfinished" / "progress.json"
     end = time.monotonic() + 120
-    while not (notes.exists() and json.loads(notes.read_text())["planes"]):
+    while not (notes.exists() and json.loads(notes.read_text(encoding="utf-8"))["planes"]):
         assert running.poll() is None, running.communicate()[1]
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -10,7 +10,7 @@ from keras_unet3d.volumes.intensity import Window
 def test_what_is_written_is_read_back(tmp_path):
     settings = read_settings(None, {"steps": 10, "tile": "x=64 y=56 z=48", "network.padding": "same", "seed": 3})
     settings.write(tmp_path / "settings.toml")
-    assert 'tile = "x=64 y=56 z=48"' in (tmp_path / "settings.toml").read_text()
+    assert 'tile = "x=64 y=56 z=48"' in (tmp_path / "settings.toml").read_text(encoding="utf-8")
     assert read_settings(tmp_path / "settings.toml") == settings
     assert settings.tile == (48, 56, 64)
 
@@ -43,7 +43,7 @@ def test_axes_that_every_level_pools_are_left_out(tmp_path):
     settings = read_settings(None, {"network.unpooled": "z=1"})
     assert settings.network.unpooled == (1, 0, 0)
     settings.write(tmp_path / "settings.toml")
-    assert 'unpooled = "x=0 y=0 z=1"' in (tmp_path / "settings.toml").read_text()
+    assert 'unpooled = "x=0 y=0 z=1"' in (tmp_path / "settings.toml").read_text(encoding="utf-8")
     assert read_settings(tmp_path / "settings.toml") == settings
     for wrong in ("z=4", "z=0.5", "z=-1", "z=1 z=2", "w=1", "1"):
         with pytest.raises(InputError, match=r"^network"):
@@ -71,7 +71,7 @@ def test_angles_are_named_by_axis_and_come_back_to_the_last_bit(tmp_path):
     settings = read_settings(None, {"augmentation.rotation_degrees": "x=10 y=0 z=33.333333333333336"})
     assert settings.augmentation.rotation_degrees == (100 / 3, 0, 10)
     settings.write(tmp_path / "settings.toml")
-    assert 'rotation_degrees = "x=10.0 y=0.0 z=33.3' in (tmp_path / "settings.toml").read_text()
+    assert 'rotation_degrees = "x=10.0 y=0.0 z=33.3' in (tmp_path / "settings.toml").read_text(encoding="utf-8")
     assert read_settings(tmp_path / "settings.toml") == settings
     with pytest.raises(InputError, match="for each axis"):
         read_settings(None, {"augmentation.rotation_degrees": "x=10"})

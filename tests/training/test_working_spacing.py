@@ -98,7 +98,7 @@ def test_settings_keep_it_as_it_is_used():
 
 
 def test_a_model_to_begin_with_decides_where_nothing_is_set(tmp_path):
-    plain = json.loads((PHANTOM / DESCRIPTION_FILE).read_text())
+    plain = json.loads((PHANTOM / DESCRIPTION_FILE).read_text(encoding="utf-8"))
     for name, resampled in (("any", False), ("one", True)):
         file = tmp_path / name / "1" / DESCRIPTION_FILE
         file.parent.mkdir(parents=True)

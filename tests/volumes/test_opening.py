@@ -398,7 +398,7 @@ def test_a_data_file_elsewhere_is_left_to_simpleitk(tmp_path):
     path, voxels = itk(tmp_path / "a.mhd", random())
     (tmp_path / "other").mkdir()
     (tmp_path / "a.raw").rename(tmp_path / "other" / "a.raw")
-    path.write_text(path.read_text().replace("a.raw", "other/a.raw"))
+    path.write_text(path.read_text(encoding="utf-8").replace("a.raw", "other/a.raw"))
     with open_image(path) as volume:
         np.testing.assert_array_equal(volume.voxels[:][..., 0], voxels)
         assert held_bytes(volume.voxels) == voxels.nbytes
