@@ -32,8 +32,8 @@ def test_a_dry_run_shows_everything_and_writes_nothing(unet3d, dataset, tmp_path
         assert told in done.stdout
     settings = tomllib.loads(done.stdout[done.stdout.index("steps = 5") :])
     assert settings["network"]["filters"] == 16
-    assert settings["network"]["unpooled"] == "x=0 y=1 z=2"  # voxels of x=0.5 y=1 z=2
-    assert settings["tile"] == "x=8 y=8 z=6"
+    assert settings["network"]["unpooled"] == "x=0 y=1 z=1"  # voxels of x=0.5 y=1 z=2
+    assert settings["tile"] == "x=8 y=7 z=6"
 
 
 def test_a_dry_run_is_one_json_object_for_machines(unet3d, dataset):

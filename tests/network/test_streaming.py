@@ -55,8 +55,10 @@ def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, n
     whole = keras.ops.convert_to_numpy(model(planes, training=False))
     steps = StreamedNetwork(model)
     n = planes.shape[1]
-    one_by_one = [list(range(1, n))] if depth == 1 else []
-    for cuts in ([1, n - 1], list(range(4, n, 8)), [5, 6, 13], *one_by_one):
+    ways = [[5, 6, 13]]
+    if not any(unpooled) and dimensions == 3:
+        ways += [[1, n - 1], list(range(4, n, 8)), *([list(range(1, n))] if depth == 1 else [])]
+    for cuts in ways:
         found = streamed(steps.start(), planes, cuts)
         assert found.shape == whole.shape
         np.testing.assert_allclose(found, whole, atol=1e-4)
