@@ -56,7 +56,7 @@ def test_planes_in_any_portions_give_what_the_whole_tile_gives(padding, depth, n
     steps = StreamedNetwork(model)
     n = planes.shape[1]
     ways = [[5, 6, 13]]
-    if not any(unpooled) and dimensions == 3:
+    if depth < 3 and not any(unpooled) and dimensions == 3:
         ways += [[1, n - 1], list(range(4, n, 8)), *([list(range(1, n))] if depth == 1 else [])]
     for cuts in ways:
         found = streamed(steps.start(), planes, cuts)
