@@ -38,8 +38,8 @@ def resampled_grid(grid: Grid, spacing: Spacing) -> Grid:
         shape.append(length if same else max(1, floor(length * old / new + 0.5)))
         edges.append(old if same else new)
     half = (np.array(edges) - np.array(grid.spacing))[::-1] / 2
-    z, y, x = (float(value) for value in np.array(grid.origin) + np.array(grid.direction) @ half)
-    return replace(grid, shape=(shape[0], shape[1], shape[2]), spacing=(edges[0], edges[1], edges[2]), origin=(z, y, x))
+    x, y, z = (float(value) for value in np.array(grid.origin) + np.array(grid.direction) @ half)
+    return replace(grid, shape=(shape[0], shape[1], shape[2]), spacing=(edges[0], edges[1], edges[2]), origin=(x, y, z))
 
 
 @dataclass(frozen=True)
