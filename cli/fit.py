@@ -20,6 +20,8 @@ from unet3d_cli.options import (
     read_meaning,
 )
 
+from keras_unet3d.wording import counted
+
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
@@ -309,8 +311,3 @@ def _result_as_json(fitted: FitResult) -> dict[str, Any]:
         "minutes": round(fitted.minutes, 3),
         "held_out": fitted.scores.as_json() if fitted.scores else None,
     }
-
-
-def counted(count: int, thing: str) -> str:
-    """``1 case``, ``2 cases``."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

@@ -23,6 +23,7 @@ from unet3d_cli.options import (
 from unet3d_cli.telling import tell
 
 from keras_unet3d.errors import InputError, UNet3DError
+from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
@@ -340,7 +341,7 @@ def _shown(image: Image) -> str:
 def _changed(change: ClassChange) -> str:
     """What post-processing did to a class."""
     did = [
-        f"{_counted(count, thing)} ({_counted(voxels, 'voxel')}) {verb}"
+        f"{counted(count, thing)} ({counted(voxels, 'voxel')}) {verb}"
         for count, voxels, thing, verb in (
             (change.removed_components, change.removed_voxels, "component", "removed"),
             (change.filled_holes, change.filled_voxels, "hole", "filled"),
@@ -352,7 +353,3 @@ def _changed(change: ClassChange) -> str:
 
 def _change_as_json(change: ClassChange) -> dict[str, int]:
     return {name: number for name, number in asdict(change).items() if name != "class_index"}
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

@@ -7,6 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from keras_unet3d.volumes.axes import named
+from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
@@ -30,7 +31,7 @@ def print_summary(terminal: Terminal, summary: TrainingSummary) -> None:
         _print_folded(terminal, summary)
     else:
         _print_cases(terminal, summary, [] if len(names) > MOST_CLASSES else names)
-    terminal.say(f"{_counted(len(summary.channels), 'channel')}: {', '.join(summary.channels)}.")
+    terminal.say(f"{counted(len(summary.channels), 'channel')}: {', '.join(summary.channels)}.")
 
 
 def _print_classes(terminal: Terminal, summary: TrainingSummary) -> None:
@@ -66,7 +67,7 @@ def _print_folded(terminal: Terminal, summary: TrainingSummary) -> None:
     sizes = sorted({row.shape for row in summary.rows}, key=math.prod)
     span = named(sizes[0]) if len(sizes) == 1 else f"{named(sizes[0])} to {named(sizes[-1])}"
     labelled = (
-        "all dense" if dense == cases else f"{dense} dense, {_counted(summary.slices, 'annotated slice')} in others"
+        "all dense" if dense == cases else f"{dense} dense, {counted(summary.slices, 'annotated slice')} in others"
     )
     terminal.say(f"{cases} cases of {span}, {labelled}; {voxels:,} voxels are labelled, {share:.1%}.")
     spacings = sorted({(row.spacing, row.unit) for row in summary.rows}, key=lambda each: math.prod(each[0]))
@@ -120,7 +121,3 @@ def shown(score: float | None) -> str:
 def _rounded(size: float) -> str:
     """To three digits, without powers of ten up to a billion."""
     return f"{float(f'{size:.3g}'):,.10g}"
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -27,6 +27,7 @@ from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.metrics import Overlap, ScoreTable
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
+from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -291,7 +292,7 @@ class _CrossValidation:
 
         scheme, left_out = self._plan.fit.dataset.scheme, self._plan.left_out[number - 1]
         model, options = self._loaded(network, number), SegmentOptions(precision="float32")
-        self._circumstances.listener.say(f"Segmenting {_counted(len(left_out))}, and scoring …")
+        self._circumstances.listener.say(f"Segmenting {counted(len(left_out), 'case')}, and scoring …")
         overlaps = {}
         for case in self._files.cases:
             if case.name not in left_out:
@@ -344,9 +345,5 @@ def _numbers(records: Sequence[_FoldRecord]) -> range:
 
 
 def _some(names: Sequence[str]) -> str:
-    counted = _counted(len(names))
-    return f"{counted}: {', '.join(names)}" if len(names) <= MOST_NAMES else counted
-
-
-def _counted(cases: int) -> str:
-    return f"{cases} case" if cases == 1 else f"{cases} cases"
+    count = counted(len(names), "case")
+    return f"{count}: {', '.join(names)}" if len(names) <= MOST_NAMES else count

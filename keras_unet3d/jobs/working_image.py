@@ -9,6 +9,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.resampling import ResampledVoxels, resampled_grid
 from keras_unet3d.volumes.voxels import as_array
+from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def _check_channels(volume: Volume, description: ModelDescription) -> None:
     found, expected = volume.voxels.shape[-1], description.channels
     if found != len(expected):
         raise InputError(
-            f"{volume.source or 'the image'}: has {found} channel{'s' if found != 1 else ''}, the model expects "
+            f"{volume.source or 'the image'}: has {counted(found, 'channel')}, the model expects "
             f"{len(expected)}: {', '.join(expected)}. Give one file with all of them, or one file per channel."
         )
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.training.settings import Devices
+from keras_unet3d.wording import counted
 
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
 """What TensorFlow says where another worker is gone."""
@@ -202,7 +203,7 @@ def _join(cluster: _Cluster) -> Crew:
     crew = Crew(strategy, cluster.worker, len(cluster.workers))
     if crew.devices != max(gpus, 1) * crew.workers:
         raise InputError(
-            f"Worker {crew.worker} has {max(gpus, 1)} device{'s' if gpus > 1 else ''}, and all {crew.workers} workers "
+            f"Worker {crew.worker} has {counted(max(gpus, 1), 'device')}, and all {crew.workers} workers "
             f"have {crew.devices} together: each needs as many as the others (CUDA_VISIBLE_DEVICES)."
         )
     return crew

@@ -20,6 +20,7 @@ from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.units import IN_MM
 from keras_unet3d.volumes.volume import Grid
+from keras_unet3d.wording import counted
 
 CPU_TILE_VOXELS = 128_000
 """Zero-padded tiles on a CPU: about as many voxels as 40×64×48, so that a step with 16 filters takes about a second."""
@@ -257,8 +258,8 @@ def check_shares(settings: Settings, batch_size: int, devices: int) -> None:
     parts = devices * settings.accumulate
     if batch_size % parts:
         raise InputError(
-            f"batch_size = {batch_size} cannot be shared equally by {devices} device{'s' if devices > 1 else ''} in "
-            f"{settings.accumulate} part{'s' if settings.accumulate > 1 else ''}: take a multiple of {parts}."
+            f"batch_size = {batch_size} cannot be shared equally by {counted(devices, 'device')} in "
+            f"{counted(settings.accumulate, 'part')}: take a multiple of {parts}."
         )
     if devices > 1 and settings.precision == "mixed_float16":
         raise InputError(

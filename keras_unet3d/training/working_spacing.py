@@ -16,6 +16,7 @@ from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.resampling import ResampledVoxels, resampled_grid
 from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.volume import Grid
+from keras_unet3d.wording import few
 
 DIFFERS = 1.2
 """Cases are resampled where the spacing of one differs from the median by more than this factor along some axis."""
@@ -132,15 +133,11 @@ def _incomparable(cases: Sequence[AnnotatedCase]) -> str:
     """Why spacings cannot be compared; empty where they can."""
     silent = [case.name for case in cases if case.image.grid.carries_no_space and not case.image.grid.placed]
     if silent:
-        return f"the images of {_few(silent)} carry no spacing"
+        return f"the images of {few(silent)} carry no spacing"
     without = [case.name for case in cases if not case.image.grid.unit]
     if 0 < len(without) < len(cases):
-        return f"the images of {_few(without)} have no unit, and others have"
+        return f"the images of {few(without)} have no unit, and others have"
     return ""
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _chosen(grids: Sequence[Grid]) -> tuple[Spacing | None, str]:
