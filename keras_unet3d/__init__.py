@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keras_unet3d.errors import InputError, UNet3DError, WorkError
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.postprocessing import PostProcessing
-    from keras_unet3d.network.unet import build_unet2d, build_unet3d
+    from keras_unet3d.network.unet import build_unet3d
     from keras_unet3d.training.settings import Settings, read_settings
     from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
 
@@ -51,7 +51,6 @@ __all__ = [
     "UNet3DError",
     "Volume",
     "WorkError",
-    "build_unet2d",
     "build_unet3d",
     "cross_validate",
     "dataset_from_pairs",
@@ -92,7 +91,7 @@ _ROOMS = {
     "keras_unet3d.errors": ("InputError", "UNet3DError", "WorkError"),
     "keras_unet3d.inference.options": ("SegmentOptions",),
     "keras_unet3d.inference.postprocessing": ("PostProcessing",),
-    "keras_unet3d.network.unet": ("build_unet2d", "build_unet3d"),
+    "keras_unet3d.network.unet": ("build_unet3d",),
     "keras_unet3d.training.settings": ("Settings", "read_settings"),
     "keras_unet3d.volumes": ("Grid", "Volume", "read_image", "read_labels", "write_image", "write_labels"),
 }

@@ -12,7 +12,7 @@ def clone(
     """Build a functional network anew, with other variables that hold nothing yet.
 
     Args:
-        model: a functional network of `build_unet3d` or `build_unet2d`.
+        model: a functional network of `build_unet3d`.
         change: gives the layer that takes the place of one, None to leave it out, or the layer itself where nothing
             changes.
 

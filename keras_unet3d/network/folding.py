@@ -18,7 +18,7 @@ def folded(model: keras.Model) -> keras.Model:
     """Take the batch normalisations with their moving statistics into the convolutions before them.
 
     Args:
-        model: a functional network of `build_unet3d` or `build_unet2d`.
+        model: a functional network of `build_unet3d`.
 
     Returns:
         A new model for inputs of any size, of the same layers without batch normalisation. Its variables are copies.
@@ -27,8 +27,7 @@ def folded(model: keras.Model) -> keras.Model:
         ValueError: if a batch normalisation follows anything but a convolution.
     """
     after = {id(layer.input): layer for layer in batch_normalizations(model)}
-    convolutions = (keras.layers.Conv2D, keras.layers.Conv3D)
-    before = {id(layer.output) for layer in model.layers if isinstance(layer, convolutions)}
+    before = {id(layer.output) for layer in model.layers if isinstance(layer, keras.layers.Conv3D)}
     astray = [layer.name for key, layer in after.items() if key not in before]
     if astray:
         raise ValueError(f"Expected batch normalisations right after convolutions. Received: {', '.join(astray)}")
@@ -37,7 +36,7 @@ def folded(model: keras.Model) -> keras.Model:
     for layer in without.layers:
         original = model.get_layer(layer.name)
         weights = original.get_weights()
-        if isinstance(original, convolutions) and id(original.output) in after:
+        if isinstance(original, keras.layers.Conv3D) and id(original.output) in after:
             weights = _scaled(weights, after[id(original.output)])
         layer.set_weights(weights)
     return without

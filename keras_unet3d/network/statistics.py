@@ -18,7 +18,7 @@ def with_current_statistics(model: keras.Model) -> keras.Model:
     here it is a layer without moving moments, so that a call can change nothing.
 
     Args:
-        model: a functional network of `build_unet3d` or `build_unet2d`.
+        model: a functional network of `build_unet3d`.
 
     Returns:
         A new model for inputs of any size. Its variables are copies.

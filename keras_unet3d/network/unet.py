@@ -1,4 +1,4 @@
-"""The 3D U-Net and its 2D sibling, as functional Keras models that read as figure 2 of the paper does."""
+"""The 3D U-Net and its 2D sibling, as a functional Keras model that reads as figure 2 of the paper does."""
 
 import itertools
 import math
@@ -72,71 +72,18 @@ def build_unet3d(  # noqa: PLR0913 - so many things make a network another
         >>> model.output_shape
         (None, 28, 44, 44, 3)
     """
-    geometry = Geometry(padding, depth, unpooled, dimensions)
-    return _build(geometry.axes, input_shape, classes, filters, normalization, _initial_kernels(initial, seed))
-
-
-def build_unet2d(
-    input_shape: Sequence[int | None] = (132, 132, 3),
-    classes: int = 3,
-    *,
-    filters: int = 32,
-    depth: int = 3,
-    padding: Padding = "valid",
-    normalization: Normalization = "batch",
-    seed: int | None = None,
-) -> keras.Model:
-    """Build the 2D network that the paper compares with: the same steps on single slices (section 4.1).
-
-    `build_unet3d` with two dimensions is the same network for the slices of a volume.
-
-    Args:
-        input_shape: ``(y, x, channel)``; a spatial size of None is decided at every call.
-        classes: labels to tell apart.
-        filters: channels after the first convolution.
-        depth: number of poolings.
-        padding: ``"valid"`` or ``"same"``.
-        normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
-        seed: decides the initial weights (He et al. 2015, normal); None draws others at every call.
-
-    Input shape:
-        ``(batch, y, x, channel)``.
-
-    Output shape:
-        ``(batch, y, x, class)``: logits.
-
-    Returns:
-        A functional model of built-in Keras layers.
-
-    Raises:
-        ValueError: as `build_unet3d`.
-    """
-    _, *axes = Geometry(padding, depth).axes
-    return _build(axes, input_shape, classes, filters, normalization, _initial_kernels("he_normal", seed))
-
-
-def _build(
-    geometry: Sequence[AxisGeometry],
-    input_shape: Sequence[int | None],
-    classes: int,
-    filters: int,
-    normalization: Normalization,
-    kernels: Iterator[keras.initializers.Initializer],
-) -> keras.Model:
-    rank, padding, depth = len(geometry), geometry[0].padding, geometry[0].depth
-    axes = AXES[-rank:]
-    if len(input_shape) != rank + 1:
-        raise ValueError(f"Expected input_shape as ({', '.join(axes)}, channel). Received: {tuple(input_shape)}")
-    _check_sizes(axes, input_shape[:-1], geometry)
-    convolution, transposed, pooling, cropping = _LAYERS[rank]
-
+    geometry = Geometry(padding, depth, unpooled, dimensions).axes
+    kernels = _initial_kernels(initial, seed)
+    if len(input_shape) != len(AXES) + 1:
+        raise ValueError(f"Expected input_shape as ({', '.join(AXES)}, channel). Received: {tuple(input_shape)}")
+    _check_sizes(input_shape[:-1], geometry)
     kernel_size = [axis.kernel for axis in geometry]
 
     def block(x: Any, channels: int, name: str) -> Any:
-        x = convolution(channels, kernel_size, padding=padding, kernel_initializer=next(kernels), name=f"{name}_conv")(
-            x
+        convolution = layers.Conv3D(
+            channels, kernel_size, padding=padding, kernel_initializer=next(kernels), name=f"{name}_conv"
         )
-        x = _normalize(x, normalization, channels, name=f"{name}_norm")
+        x = _normalize(convolution(x), normalization, channels, name=f"{name}_norm")
         return layers.ReLU(name=f"{name}_relu")(x)
 
     inputs = x = layers.Input(tuple(input_shape), name="image")
@@ -145,7 +92,7 @@ def _build(
         x = block(x, filters << level, f"down{level}a")
         x = block(x, filters << (level + 1), f"down{level}b")
         skips.append(x)
-        x = pooling([axis.factor(level) for axis in geometry], name=f"down{level}_pool")(x)
+        x = layers.MaxPooling3D([axis.factor(level) for axis in geometry], name=f"down{level}_pool")(x)
 
     x = block(x, filters << depth, "bottom_a")
     x = block(x, filters << (depth + 1), "bottom_b")
@@ -153,24 +100,18 @@ def _build(
     for level in reversed(range(depth)):  # the synthesis path
         channels = filters << (level + 1)
         factors = [axis.factor(level) for axis in geometry]
-        kernel = next(kernels)
-        up = transposed(2 * channels, factors, factors, use_bias=False, kernel_initializer=kernel, name=f"up{level}")
-        x = up(x)
+        x = layers.Conv3DTranspose(
+            2 * channels, factors, factors, use_bias=False, kernel_initializer=next(kernels), name=f"up{level}"
+        )(x)
         skip = skips[level]
         if padding == "valid":
-            skip = cropping([axis.skip_crop(level) for axis in geometry], name=f"up{level}_crop")(skip)
+            skip = layers.Cropping3D([axis.skip_crop(level) for axis in geometry], name=f"up{level}_crop")(skip)
         x = layers.Concatenate(name=f"up{level}_concat")([skip, x])
         x = block(x, channels, f"up{level}a")
         x = block(x, channels, f"up{level}b")
 
-    logits = convolution(classes, 1, kernel_initializer=next(kernels), name="logits")(x)
-    return keras.Model(inputs, logits, name=f"unet{rank}d")
-
-
-_LAYERS: dict[int, tuple[Any, Any, Any, Any]] = {
-    2: (layers.Conv2D, layers.Conv2DTranspose, layers.MaxPooling2D, layers.Cropping2D),
-    3: (layers.Conv3D, layers.Conv3DTranspose, layers.MaxPooling3D, layers.Cropping3D),
-}
+    logits = layers.Conv3D(classes, 1, kernel_initializer=next(kernels), name="logits")(x)
+    return keras.Model(inputs, logits, name=f"unet{dimensions}d")
 
 
 def _initial_kernels(initial: Initial, seed: int | None) -> Iterator[keras.initializers.Initializer]:
@@ -196,8 +137,8 @@ def _normalize(x: Any, normalization: Normalization, channels: int, name: str) -
             )
 
 
-def _check_sizes(axes: Sequence[str], sizes: Sequence[int | None], geometry: Sequence[AxisGeometry]) -> None:
-    for name, size, axis in zip(axes, sizes, geometry, strict=True):
+def _check_sizes(sizes: Sequence[int | None], geometry: Sequence[AxisGeometry]) -> None:
+    for name, size, axis in zip(AXES, sizes, geometry, strict=True):
         if size is not None and not axis.is_valid(size):
             raise ValueError(
                 f"Axis {name} of input_shape: a {axis.padding!r} network of depth {axis.depth} takes "

@@ -8,14 +8,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-_CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
-_WEIGHTED = (*_CONVOLUTIONS, layers.Conv2DTranspose, layers.Conv3DTranspose)
-_CROPPING = (layers.Cropping2D, layers.Cropping3D)
+_WEIGHTED = (layers.Conv3D, layers.Conv3DTranspose)
 _LEVEL_ENDS = (
-    layers.MaxPooling2D,
     layers.MaxPooling3D,
-    *_CROPPING,
-    layers.Conv2DTranspose,
+    layers.Cropping3D,
     layers.Conv3DTranspose,
     layers.Concatenate,
 )
@@ -31,7 +27,7 @@ def training_forward(model: keras.Model, *, recompute: bool = False) -> Callable
     the level is made of it.
 
     Args:
-        model: functional, of `build_unet3d` or `build_unet2d`.
+        model: functional, of `build_unet3d`.
         recompute: gradient checkpointing (Chen et al. 2016, "Training deep nets with sublinear memory cost"): hold what
             passes from level to level and across the skips, and compute a level again when its gradients are due; even
             then hold only what its convolutions return. Up to a third more work; nothing changes but rounding.
@@ -48,7 +44,7 @@ def training_forward(model: keras.Model, *, recompute: bool = False) -> Callable
         if isinstance(level.layers[0], layers.Concatenate):  # nothing but what it returns is held
             runs.append(level)
             continue
-        pieces = _cut(level, (*_LEVEL_ENDS, *_CONVOLUTIONS))
+        pieces = _cut(level, (*_LEVEL_ENDS, layers.Conv3D))
         run = _chain(level, pieces, map(_computed_again, pieces))
         # Of the last level the gradients are due at once.
         runs.append(run if level is levels[-1] else _computed_again(run))
@@ -74,7 +70,7 @@ class _Part:
 
     def __call__(self, *inputs: Any) -> list[Any]:
         """Layer by layer."""
-        crops = {id(layer.input): layer for layer in self.layers if isinstance(layer, _CROPPING)}
+        crops = {id(layer.input): layer for layer in self.layers if isinstance(layer, layers.Cropping3D)}
         known = dict(zip(self.inputs, inputs, strict=True))
         for layer in self.layers:
             if id(layer.output) in known:
@@ -169,11 +165,10 @@ def _weights_first(layer: keras.layers.Layer) -> Callable[[Any], Any]:
 
 def _with_crop(whole: Any, cropping: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
     """A tensor ``(batch, z, y, x, channel)`` and its crop, whose gradients are added in place."""
-    # A network crops at least 2 voxels on each side: no -after is 0.
-    edges = [(before, -after) for before, after in cropping]
-    inside = (slice(None), *(slice(*each) for each in edges), slice(None))
-    begin, end = ([0, *(each[side] for each in edges), 0] for side in (0, 1))
-    all_of = 1 | 1 << len(cropping) + 1  # the bits of the batch and of the channels
+    edges = [(0, 0), *((before, -after) for before, after in cropping), (0, 0)]
+    inside = tuple(slice(before, end or None) for before, end in edges)
+    begin, end = zip(*edges, strict=True)
+    whole_axes = sum(1 << axis for axis, edge in enumerate(edges) if edge == (0, 0))  # batch, channels, z in 2D
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def both(whole: Any) -> Any:
@@ -184,8 +179,8 @@ def _with_crop(whole: Any, cropping: Sequence[tuple[int, int]]) -> tuple[Any, An
                 end=end,
                 strides=[1] * len(inside),
                 value=of_whole[inside] + of_crop,
-                begin_mask=all_of,
-                end_mask=all_of,
+                begin_mask=whole_axes,
+                end_mask=whole_axes,
             )
 
         return (tf.identity(whole), whole[inside]), gradient

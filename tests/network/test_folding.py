@@ -6,7 +6,7 @@ import pytest
 
 from keras_unet3d.network.folding import folded
 from keras_unet3d.network.sizes import AxisGeometry
-from keras_unet3d.network.unet import build_unet2d, build_unet3d
+from keras_unet3d.network.unet import build_unet3d
 
 
 def with_random_statistics(model: keras.Model) -> keras.Model:
@@ -47,8 +47,8 @@ def test_the_layers_are_those_of_a_network_built_without_normalisation():
 
 
 def test_the_2d_network_is_folded_too():
-    model = with_random_statistics(build_unet2d((None, None, 1), 2, filters=4, depth=1, seed=2))
-    tile = np.random.default_rng(2).standard_normal((1, 22, 26, 1), dtype=np.float32)
+    model = with_random_statistics(build_unet3d((None, None, None, 1), 2, filters=4, depth=1, dimensions=2, seed=2))
+    tile = np.random.default_rng(2).standard_normal((1, 2, 22, 26, 1), dtype=np.float32)
     np.testing.assert_allclose(called(folded(model), tile), called(model, tile), atol=1e-4)
 
 

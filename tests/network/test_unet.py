@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_unet3d.network.unet import build_unet2d, build_unet3d
+from keras_unet3d.network.unet import build_unet3d
 
 
 def parameters(model: keras.Model) -> int:
@@ -80,27 +80,18 @@ def test_the_output_lies_in_the_centre_of_the_input(padding, lost):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(tile)), tile[:, inner, inner, inner])
 
 
-def test_the_2d_sibling_is_the_same_network_on_slices():
-    model = build_unet2d((132, 132, 3), 3, normalization=None)
-    assert model.output_shape == (None, 44, 44, 3)
-    names = [layer.name for layer in model.layers]
-    assert names == [layer.name for layer in build_unet3d(normalization=None).layers]
-
-
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_in_two_dimensions_a_volume_is_its_slices(padding):
-    options = {"filters": 2, "depth": 2, "padding": padding, "normalization": "batch"}
-    slices = build_unet2d((None, None, 2), 3, seed=1, **options)
-    volume = build_unet3d((None, None, None, 2), 3, dimensions=2, **options)
-    volume.set_weights(
-        [
-            weights.reshape(shape)
-            for weights, shape in zip(slices.get_weights(), [each.shape for each in volume.variables], strict=True)
-        ]
-    )
-    image = np.random.default_rng(0).normal(size=(5, 52, 60, 2)).astype(np.float32)
-    expected = keras.ops.convert_to_numpy(slices(image))
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(volume(image[None]))[0], expected, atol=1e-5)
+def test_in_two_dimensions_each_slice_is_seen_alone(padding):
+    model = build_unet3d((None, None, None, 2), 3, filters=2, depth=2, padding=padding, dimensions=2)
+    assert {layer.kernel.shape[:3] for layer in model.layers if isinstance(layer, keras.layers.Conv3D)} <= {
+        (1, 3, 3),
+        (1, 2, 2),
+        (1, 1, 1),
+    }
+    image = np.random.default_rng(0).normal(size=(3, 52, 60, 2)).astype(np.float32)
+    together = keras.ops.convert_to_numpy(model(image[None]))[0]
+    alone = [keras.ops.convert_to_numpy(model(image[None, z : z + 1]))[0, 0] for z in range(3)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_keras_file_needs_no_custom_objects(tmp_path):
@@ -119,8 +110,6 @@ def test_a_size_that_cannot_pass_is_refused_with_the_next_that_can():
 def test_a_missing_axis_is_no_network_of_another_rank():
     with pytest.raises(ValueError, match=r"\(z, y, x, channel\)\. Received: \(132, 132, 3\)"):
         build_unet3d((132, 132, 3))
-    with pytest.raises(ValueError, match=r"\(y, x, channel\)\. Received: \(116, 132, 132, 3\)"):
-        build_unet2d((116, 132, 132, 3))
 
 
 def test_groups_are_of_eight_channels_or_of_more_where_eight_do_not_divide_them():
