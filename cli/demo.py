@@ -30,7 +30,8 @@ def command(out: Path, minutes: float | None, steps: int | None, quiet: bool, as
     if minutes is not None and steps is not None:
         raise click.UsageError("Give only one of --minutes and --steps.")
     from unet3d_cli.progress import TrainingProgress
-    from unet3d_cli.tables import print_scores, print_summary
+    from unet3d_cli.score_tables import print_scores
+    from unet3d_cli.tables import print_summary
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api

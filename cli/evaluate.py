@@ -1,16 +1,30 @@
-"""`unet3d evaluate`: score a label map against the truth."""
+"""`unet3d evaluate`: score label maps against the truth."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from unet3d_cli.options import debug_option, json_option
 
+if TYPE_CHECKING:
+    from unet3d_cli.terminal import Terminal
 
-@click.command("evaluate", short_help="Score a label map against the truth.")
+    from keras_unet3d.metrics import ScoreTable
+
+
+@click.command("evaluate", short_help="Score label maps against the truth.")
 @click.argument("prediction", type=click.Path(path_type=Path))
 @click.argument("truth", type=click.Path(path_type=Path))
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="OTHER", help="Compare with another prediction of the same."
+)
+@click.option(
+    "--tolerance",
+    metavar="LENGTH",
+    help="Of the surface Dice, such as '2 mm', or 2 in the unit of the grid.  [default: the longest edge of a voxel]",
+)
 @click.option("--unlabeled", type=int, metavar="V", help="The value of voxels without a label in the truth.")
 @click.option(
     "--model",
@@ -18,28 +32,94 @@ from unet3d_cli.options import debug_option, json_option
     metavar="FOLDER",
     help="Name classes, and know the unlabelled value, as this model does.",
 )
+@click.option(
+    "--csv", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write every score, a row per case."
+)
 @json_option
 @debug_option
-def command(prediction: Path, truth: Path, unlabeled: int | None, model: Path | None, as_json: bool) -> None:
-    """Score PREDICTION against TRUTH: IoU and Dice per class and their means; only labelled voxels count.
+def command(
+    prediction: Path,
+    truth: Path,
+    against: Path | None,
+    tolerance: str | None,
+    unlabeled: int | None,
+    model: Path | None,
+    csv: Path | None,
+    as_json: bool,
+) -> None:
+    """Score PREDICTION against TRUTH, two label maps on one grid, or two folders of them with the same names.
 
-    Means are over the classes that occur.
+    Only labelled voxels count. Overlap is IoU, Dice, precision, recall, and the difference of the volumes as a share of
+    the true one. Where the truth is dense, the distance between borders is measured as well, in the unit of the grid:
+    the largest (HD), the larger of the two directions' 95th percentiles (HD95), the mean (ASSD), and the share of both
+    borders that lies within a tolerance of the other (surface Dice).
+
+    Means are over the classes that occur. A class in neither of the two has no score; one that only one of them has
+    scores 0, at an infinite distance. Folders give a table of cases, the worst first, and over the cases mean, standard
+    deviation and the 95 % interval of the mean, by resampling the cases.
+
+    With --against, the two predictions are compared case by case: the mean difference with its interval, and p of
+    Wilcoxon's signed-rank test.
 
     \b
     Examples:
-      unet3d evaluate labels.nii.gz truth.nii.gz
+      unet3d evaluate labels.nii.gz truth.nii.gz --tolerance '1.5 mm'
       unet3d evaluate labels.nii.gz annotation.nii.gz --unlabeled 3
       unet3d evaluate labels.nii.gz annotation.nii.gz --model models/unet3d --json
+      unet3d evaluate segmented truth --model models/unet3d --csv scores.csv
+      unet3d evaluate segmented truth --against segmented_before
     """
-    from unet3d_cli.tables import print_scores
+    from unet3d_cli.progress import CaseProgress
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api
+    from keras_unet3d.metrics import PairedTable
     from keras_unet3d.serving.description import read_description
+    from keras_unet3d.volumes.whole_file import check_parent, written_whole
 
-    scheme = None if model is None else read_description(model).scheme
-    scores = api.evaluate(prediction, truth, unlabeled=unlabeled, scheme=scheme)
+    if csv:
+        check_parent(csv)  # not after minutes of scoring
     terminal = Terminal(as_json=as_json)
+    scheme = None if model is None else read_description(model).scheme
+    tables = []
+    for each in (prediction, *([against] if against else [])):
+        with CaseProgress(terminal) as progress:
+            tables.append(
+                api.evaluate_cases(
+                    each,
+                    truth,
+                    unlabeled=unlabeled,
+                    scheme=scheme,
+                    tolerance=tolerance,
+                    warn=terminal.warn,
+                    progress=progress.done,
+                )
+            )
+    paired = PairedTable(*tables) if against else None
+    several = api.holds_cases(prediction)
     if not as_json:
-        print_scores(terminal, scores)
-    terminal.result(scores.as_json())
+        _print(terminal, tables[0], several=several)
+        if paired:
+            from unet3d_cli.score_tables import print_paired
+
+            print_paired(terminal, paired, str(prediction), str(against))
+    if csv:
+        with written_whole(csv) as file:
+            file.write_text(tables[0].as_csv(), encoding="utf-8")
+        terminal.note(f"Every score of every case: {csv}")
+    if as_json:
+        terminal.result(_as_json(tables[0], several=several) | ({"against": paired.as_json()} if paired else {}))
+
+
+def _print(terminal: Terminal, table: ScoreTable, *, several: bool) -> None:
+    from unet3d_cli.score_tables import print_cases, print_notes, print_scores
+
+    if several:
+        print_cases(terminal, table)
+    else:
+        print_scores(terminal, table.cases[0].scores)
+    print_notes(terminal, table)
+
+
+def _as_json(table: ScoreTable, *, several: bool) -> dict[str, Any]:
+    return table.as_json() if several else table.cases[0].scores.as_json()

@@ -269,7 +269,7 @@ def print_settings(terminal: Terminal, settings: Settings) -> None:
 
 
 def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...], runs: Path, *, quiet: bool) -> None:
-    from unet3d_cli.tables import print_scores
+    from unet3d_cli.score_tables import print_scores
 
     if fitted.model is None:
         terminal.note("Done; worker 0 exports the model.")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LINE_SHARE, LINE_SECONDS = 0.1, 30.0
 """Without a terminal, a line for every tenth of the work and at least every 30 seconds."""
+SHORT_SECONDS = 3.0
+"""Cases that are scored within this need no line."""
 
 
 class _Line:
@@ -129,6 +131,22 @@ class VoxelProgress(_Line):
         rate = (share - there_already) / max(now - start, 1e-9)
         text = f"{rate * self._voxels / 1000:,.0f} thousand voxels/s"
         self.show(share, text, (1 - share) / rate if rate > 0 else None)
+
+
+class CaseProgress(_Line):
+    """Tells how many cases are scored."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(terminal, "Scoring")
+        self._start = time.monotonic()
+
+    def done(self, cases: int, total: int, name: str) -> None:
+        """So many cases are done, and the one of this name is next."""
+        seconds = time.monotonic() - self._start
+        if seconds < SHORT_SECONDS or not 0 < cases < total:
+            return
+        left = seconds / cases * (total - cases)
+        self.show(cases / total, f"{name}, {cases} of {total} cases, {cases / seconds:.2g} cases/s", left)
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d.annotation import TrainingSummary
-    from keras_unet3d.metrics import Scores
 
 MOST_CASES = 12
 """More cases than this are folded to their totals,"""
@@ -49,7 +48,7 @@ def _print_classes(terminal: Terminal, summary: TrainingSummary) -> None:
                 name,
                 f"{summary.voxels[name]:,}",
                 f"{summary.share[name]:.1%}",
-                *([_rounded(statistics.median(volumes))] if volumes else []),
+                *([rounded(statistics.median(volumes))] if volumes else []),
                 *([f"{each.mean:+.2f} ± {each.deviation:.2f}" for each in seen] or ["–"] * len(channels)),
             ]
         )
@@ -103,21 +102,11 @@ def _print_cases(terminal: Terminal, summary: TrainingSummary, columns: list[str
         terminal.say(f"Spacing: {named(*spacings.pop())}.")
 
 
-def print_scores(terminal: Terminal, scores: Scores) -> None:
-    """IoU and Dice per class, and their means."""
-    rows = [
-        [score.name, str(score.value), f"{score.voxels:,}", shown(score.iou), shown(score.dice)]
-        for score in scores.classes
-    ]
-    mean = ["mean", "", f"{scores.voxels:,}", shown(scores.mean_iou), shown(scores.mean_dice)]
-    terminal.table(["class", "value", "voxels", "IoU", "Dice"], [*rows, mean], total=True)
-
-
 def shown(score: float | None) -> str:
     """A score, or a dash where there is none."""
     return "–" if score is None or math.isnan(score) else f"{score:.3f}"
 
 
-def _rounded(size: float) -> str:
+def rounded(size: float) -> str:
     """To three digits, without powers of ten up to a billion."""
     return f"{float(f'{size:.3g}'):,.10g}"

@@ -9,7 +9,7 @@ from keras_unet3d.jobs.cross_validating import (
 )
 from keras_unet3d.jobs.demonstrating import Demonstration, demo
 from keras_unet3d.jobs.ensembling import export_ensemble
-from keras_unet3d.jobs.evaluating import evaluate
+from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, holds_cases
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment
@@ -25,11 +25,14 @@ __all__ = [
     "Segmentation",
     "SegmentationPlan",
     "check",
+    "compare",
     "cross_validate",
     "demo",
     "evaluate",
+    "evaluate_cases",
     "export_ensemble",
     "fit",
+    "holds_cases",
     "load_model",
     "load_models",
     "plan_cross_validation",

@@ -121,6 +121,14 @@ class LabelScheme:
         return len(self.values)
 
     @property
+    def background(self) -> int | None:
+        """The index of the background: the class of that name in any case, else the class of value 0, else None."""
+        named = [index for index, name in enumerate(self.names) if name.strip().lower() == "background"]
+        if named:
+            return named[0]
+        return self.values.index(0) if 0 in self.values else None
+
+    @property
     def segments(self) -> dict[int, Segment]:
         """Label value → name and colour, as label files hold them."""
         triples = zip(self.values, self.names, self.colours, strict=True)

@@ -8,6 +8,7 @@ from keras_unet3d.annotation.dataset import Case
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.volumes.formats import READABLE
 from keras_unet3d.volumes.suffixes import split_channel, stem_of, suffix_of
+from keras_unet3d.wording import counted, few
 
 _VOXELS_OF_HEADERS = frozenset({".raw", ".zraw", ".gz", ".img"})  # beside .mhd and .nhdr
 
@@ -64,6 +65,39 @@ def match_folders(
     return cases, problems
 
 
+def match_predictions(predictions: Path, truths: Path) -> tuple[list[tuple[str, Path, Path]], list[Problem]]:
+    """Find the label maps of two folders that belong together: ``predictions/s1.tif`` and ``truths/s1.nii.gz``.
+
+    Args:
+        predictions: a folder of label maps.
+        truths: a folder of others.
+
+    Returns:
+        Name, prediction and truth of each case, by name; and what is wrong. Two files of one name are an error, what
+        has no counterpart is a warning.
+    """
+    problems: list[Problem] = []
+    by_name: list[dict[str, Path]] = []
+    for folder in (predictions, truths):
+        files, found = _volumes_in(folder, str(folder), None)
+        problems += found
+        named: dict[str, Path] = {}
+        for path in files:
+            other = named.setdefault(stem_of(path), path)
+            if other != path:
+                problems.append(Problem(str(path), f"{other.name} has the same name.", "Keep one of the two."))
+        by_name.append(named)
+    predicted, true = by_name
+    for names, folder, missing in (
+        (predicted.keys() - true.keys(), predictions, "truth"),
+        (true.keys() - predicted.keys(), truths, "prediction"),
+    ):
+        if names:
+            found_alone = f"{counted(len(names), 'volume')} without a {missing}, not scored: {few(sorted(names))}."
+            problems.append(Problem(str(folder), found_alone, severity="warning"))
+    return [(name, predicted[name], true[name]) for name in sorted(predicted.keys() & true.keys())], problems
+
+
 def channel_files(path: Path) -> tuple[Path, ...]:
     """The files of an image that is listed as ``s1.nii.gz`` and lies there as ``s1_0000.nii.gz``, … (nnU-Net v1)."""
     if path.exists() or not path.parent.is_dir():
@@ -87,10 +121,9 @@ def _volumes_in(folder: Path, shown: str, file_ending: str | None) -> tuple[list
     others = [path.name for path in files if path not in volumes and suffix_of(path) not in _VOXELS_OF_HEADERS]
     if not others:
         return volumes, []
-    few = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     expected = f" (dataset.json expects {file_ending})" if file_ending else ""
-    problem = Problem(f"{shown}/", f"left out what is no volume by its suffix{expected}: {few}.", severity="warning")
-    return volumes, [problem]
+    left_out = f"left out what is no volume by its suffix{expected}: {few(others)}."
+    return volumes, [Problem(f"{shown}/", left_out, severity="warning")]
 
 
 def _wrong_channels(files: dict[int | None, list[Path]]) -> str:

@@ -108,16 +108,13 @@ class ClassChange:
 
 
 def background_of(scheme: LabelScheme) -> int:
-    """The class index of the background: the class of that name in any case, else the class of value 0.
+    """The class index of the background, `LabelScheme.background`.
 
     Raises:
-        InputError: if there is neither.
+        InputError: if there is none.
     """
-    for index, name in enumerate(scheme.names):
-        if name.strip().lower() == "background":
-            return index
-    if 0 in scheme.values:
-        return scheme.values.index(0)
+    if scheme.background is not None:
+        return scheme.background
     known = ", ".join(f"{value} ({name})" for value, name in zip(scheme.values, scheme.names, strict=True))
     raise InputError(
         f"No class is the background: none has that name or the value 0 among {known}. Post-processing needs to know "

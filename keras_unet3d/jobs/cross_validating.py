@@ -24,7 +24,7 @@ from keras_unet3d.jobs.fitting import (
     train,
 )
 from keras_unet3d.jobs.segmenting import segment
-from keras_unet3d.metrics import Overlap, ScoreTable
+from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
 from keras_unet3d.wording import counted
@@ -321,14 +321,13 @@ def _minutes(total: float, folds: int) -> float:
 
 
 def _table(records: Sequence[_FoldRecord], scheme: LabelScheme) -> ScoreTable:
-    return ScoreTable(
-        (
-            (name, number, Overlap(np.asarray(matrix, np.int64)))
-            for number, record in zip(_numbers(records), records, strict=True)
-            for name, matrix in record.overlaps.items()
-        ),
-        scheme,
-    )
+    overlaps = [
+        (name, number, Overlap(np.asarray(matrix, np.int64)))
+        for number, record in zip(_numbers(records), records, strict=True)
+        for name, matrix in record.overlaps.items()
+    ]
+    cases = (CaseScores(name, overlap, Scores.of(overlap, scheme), number) for name, number, overlap in overlaps)
+    return ScoreTable(cases, scheme)
 
 
 def _write(folder: Path, scores: ScoreTable) -> None:

@@ -1,26 +1,42 @@
-"""Scores of a label map."""
+"""`evaluate`: scores of a label map; `evaluate_cases`: of many; `compare`: of two predictions of the same."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_unet3d.annotation import LabelScheme
+from keras_unet3d.annotation.matching import match_predictions
+from keras_unet3d.annotation.problems import Problem, raise_errors
 from keras_unet3d.errors import InputError
-from keras_unet3d.metrics import Overlap, Scores
-from keras_unet3d.volumes import Volume, read_labels
+from keras_unet3d.metrics import CaseScores, Overlap, PairedTable, Ruler, Scores, ScoreTable, Surfaces
+from keras_unet3d.volumes import Segment, Volume, read_labels, stem_of, suffix_of
+from keras_unet3d.volumes.formats import READABLE
+from keras_unet3d.volumes.length import Length
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
+    PathLike = str | Path
+    Pair = tuple[str, Path, Path]
+
+SPARSE = "The truth has unlabelled voxels: nobody knows where borders run in them, so that overlap alone is measured."
+
 
 def evaluate(
-    prediction: str | Path, truth: str | Path, *, unlabeled: int | None = None, scheme: LabelScheme | None = None
+    prediction: PathLike,
+    truth: PathLike,
+    *,
+    unlabeled: int | None = None,
+    scheme: LabelScheme | None = None,
+    tolerance: float | str | None = None,
 ) -> Scores:
     """Score a label map against the truth, at labelled voxels only.
 
+    Distances between borders are measured where the truth is dense, in the unit of the grid; see `SurfaceDistances`.
     Without a scheme, classes are the values that either of the two holds, named as the files name them.
 
     Args:
@@ -28,28 +44,180 @@ def evaluate(
         truth: labels on the same grid, dense or sparse.
         unlabeled: the value of voxels without a label in the truth.
         scheme: names the classes; that of a model is ``read_description(model).scheme``.
+        tolerance: of the surface Dice: ``"2 mm"``, or a number in the unit of the grid; the longest edge of a voxel
+            where it is left out.
 
     Returns:
-        IoU and Dice for each class, and their means.
+        The measures of each class, and their means.
 
     Raises:
         InputError: if a file cannot be read, or the two do not share a grid.
     """
-    import numpy as np
+    found, true = _read(Path(prediction), Path(truth))
+    scheme = _declared(scheme or _scheme([found, true], unlabeled), unlabeled)
+    return _scored("", found, true, scheme, _length(tolerance)).scores
 
+
+def evaluate_cases(
+    predictions: PathLike,
+    truths: PathLike,
+    *,
+    unlabeled: int | None = None,
+    scheme: LabelScheme | None = None,
+    tolerance: float | str | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int, str], None] = lambda *_: None,
+) -> ScoreTable:
+    """Score the label maps of a folder against those of the same names in another, as `evaluate` does.
+
+    Args:
+        predictions: a folder of dense label maps; or a single one, which makes a table of one case.
+        truths: a folder of labels, dense or sparse; or the truth of the single one.
+        unlabeled: as for `evaluate`.
+        scheme: as for `evaluate`.
+        tolerance: as for `evaluate`; without it, the longest edge of a voxel of each case.
+        warn: told what has no counterpart, and is not scored.
+        progress: told how many cases are done, of how many, and the name of the next.
+
+    Raises:
+        InputError: with all that is wrong, a line each: files that cannot be read or do not share a grid; names that
+            match nowhere; cases that cannot be measured in one unit.
+    """
+    pairs = _pairs(Path(predictions), Path(truths), warn)
+    length = _length(tolerance)
+    scheme = _declared(scheme or _scheme_of_files(pairs, unlabeled), unlabeled)
+    cases: list[CaseScores] = []
+    problems, unit = [], ""
+    for number, (name, prediction, truth) in enumerate(pairs):
+        progress(number, len(pairs), name)
+        try:
+            case = _scored(name, *_read(prediction, truth), scheme, length, unit)
+        except InputError as error:
+            problems.append(Problem.of(str(prediction), error))
+            continue
+        ruler = case.scores.ruler
+        unit = unit or (ruler.unit if ruler else "")
+        if ruler and ruler.unit != unit:
+            found = f"distances can be measured in {ruler.unit} only, those of cases before it in {unit}."
+            problems.append(Problem(str(prediction), found, "Save all with their spacing and unit, or none."))
+        cases.append(case)
+    raise_errors(problems)
+    progress(len(pairs), len(pairs), "")
+    return ScoreTable(cases, scheme)
+
+
+def compare(
+    predictions: PathLike,
+    others: PathLike,
+    truths: PathLike,
+    *,
+    unlabeled: int | None = None,
+    scheme: LabelScheme | None = None,
+    tolerance: float | str | None = None,
+) -> PairedTable:
+    """Score two predictions of the same cases, and compare them case by case.
+
+    Args:
+        predictions: as for `evaluate_cases`.
+        others: what to compare them with.
+        truths: of both.
+        unlabeled: as for `evaluate`.
+        scheme: as for `evaluate`.
+        tolerance: as for `evaluate_cases`.
+
+    Raises:
+        InputError: as `evaluate_cases`.
+    """
+    first, second = (
+        evaluate_cases(each, truths, unlabeled=unlabeled, scheme=scheme, tolerance=tolerance)
+        for each in (predictions, others)
+    )
+    return PairedTable(first, second)
+
+
+def holds_cases(path: PathLike) -> bool:
+    """Whether a path is a folder of volumes, and not a volume: a folder of one DICOM series is one."""
+    folder = Path(path)
+    return folder.is_dir() and any(each.is_dir() or suffix_of(each) in READABLE for each in folder.iterdir())
+
+
+def _read(prediction: Path, truth: Path) -> tuple[Volume, Volume]:
+    """Both label maps, of one grid."""
     found, true = read_labels(prediction), read_labels(truth)
     if not found.grid.agrees(true.grid):
         raise InputError(
             f"{prediction}: {found.grid}; the truth {truth}: {true.grid}. Both must lie on the same grid: segment the "
             "image that was annotated."
         )
-    if scheme is None:
-        values = {int(value) for volume in (found, true) for value in np.unique(volume.voxels)}
-        scheme = LabelScheme.from_values(values, {**found.segments, **true.segments}, unlabeled)
-    elif unlabeled is not None:
-        scheme = scheme.with_unlabeled(unlabeled)
-    overlap = Overlap.of(_class_index(true, scheme), _class_index(found, scheme), scheme.classes)
-    return Scores.of(overlap, scheme)
+    return found, true
+
+
+def _scored(
+    name: str, found: Volume, true: Volume, scheme: LabelScheme, tolerance: Length | None, unit: str = ""
+) -> CaseScores:
+    """Score a case; distances are in a unit that can be converted to."""
+    true_index, found_index = _class_index(true, scheme), _class_index(found, scheme)
+    overlap = Overlap.of(true_index, found_index, scheme.classes)
+    if overlap.voxels < true_index.size:
+        return CaseScores(name, overlap, Scores.of(overlap, scheme, not_measured=SPARSE))
+    ruler = Ruler.of([true.grid, found.grid], tolerance, unit)
+    surfaces = Surfaces.of(true_index, found_index, scheme.classes, ruler, scheme.background)
+    return CaseScores(name, overlap, Scores.of(overlap, scheme, surfaces))
+
+
+def _pairs(predictions: Path, truths: Path, warn: Callable[[str], None]) -> list[Pair]:
+    """Name, prediction and truth of each case."""
+    if not holds_cases(predictions) and not holds_cases(truths):
+        return [(stem_of(truths), predictions, truths)]
+    for one, other in ((predictions, truths), (truths, predictions)):
+        if not holds_cases(one):
+            raise InputError(
+                f"{one}: is no folder of label maps, and {other} is. Give two files, or two folders in which they have "
+                "the same names."
+            )
+    pairs, problems = match_predictions(predictions, truths)
+    raise_errors(problems)
+    if not pairs:
+        raise InputError(
+            f"{predictions}: no file has the name of one in {truths}. Names count up to the suffix: "
+            "'predictions/s1.nii.gz' belongs to 'truths/s1.seg.nrrd'."
+        )
+    for problem in problems:
+        warn(str(problem))
+    return pairs
+
+
+def _scheme_of_files(pairs: Iterable[Pair], unlabeled: int | None) -> LabelScheme:
+    """The classes of all cases: that one lacks a class is known from the others."""
+    problems = []
+
+    def volumes() -> Iterator[Volume]:
+        for _, *paths in pairs:
+            for path in paths:
+                try:
+                    yield read_labels(path)
+                except InputError as error:
+                    problems.append(Problem.of(str(path), error))
+
+    scheme = _scheme(volumes(), unlabeled)
+    raise_errors(problems)
+    return scheme
+
+
+def _scheme(volumes: Iterable[Volume], unlabeled: int | None) -> LabelScheme:
+    """The classes that label maps hold, named as they name them."""
+    import numpy as np
+
+    values: set[int] = set()
+    segments: dict[int, Segment] = {}
+    for volume in volumes:
+        values.update(np.unique(volume.voxels).tolist())
+        segments.update(volume.segments)
+    return LabelScheme.from_values(values, segments, unlabeled)
+
+
+def _declared(scheme: LabelScheme, unlabeled: int | None) -> LabelScheme:
+    return scheme if unlabeled is None else scheme.with_unlabeled(unlabeled)
 
 
 def _class_index(labels: Volume, scheme: LabelScheme) -> NDArray[np.int16]:
@@ -57,3 +225,10 @@ def _class_index(labels: Volume, scheme: LabelScheme) -> NDArray[np.int16]:
         return scheme.class_index(labels.voxels)
     except InputError as error:
         raise InputError(f"{labels.source}: {error}") from error
+
+
+def _length(tolerance: float | str | None) -> Length | None:
+    """What was given as a tolerance."""
+    if tolerance is None:
+        return None
+    return Length.parse(tolerance) if isinstance(tolerance, str) else Length(tolerance)

@@ -8,46 +8,11 @@ from functools import cached_property
 from io import StringIO
 from typing import Any
 
-import numpy as np
-
 from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.metrics.measures import DICE, IOU, Measure
 from keras_unet3d.metrics.overlap import Overlap
-from keras_unet3d.metrics.scores import Scores
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation of a score over cases.
-
-    Attributes:
-        mean: not a number where no case has the score.
-        deviation: of the sample, √(Σ(x − mean)² / (n − 1)); not a number with fewer than two cases.
-        cases: n, those that have the score.
-    """
-
-    mean: float
-    deviation: float
-    cases: int
-
-    @classmethod
-    def over(cls, scores: Iterable[float]) -> "Spread":
-        """Of the scores that are numbers: a class that a case has neither in truth nor in prediction does not count."""
-        present = np.asarray([score for score in scores if not math.isnan(score)], np.float64)
-        return cls(
-            float(present.mean()) if present.size else math.nan,
-            float(present.std(ddof=1)) if present.size > 1 else math.nan,
-            present.size,
-        )
-
-    def __str__(self) -> str:
-        if math.isnan(self.mean):
-            return "–"
-        return f"{self.mean:.3f}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.3f}")
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; null where there is no number."""
-        mean, deviation = (None if math.isnan(value) else value for value in (self.mean, self.deviation))
-        return {"mean": mean, "standard_deviation": deviation, "cases": self.cases}
+from keras_unet3d.metrics.scores import Scores, surfaces_as_json
+from keras_unet3d.metrics.spread import Spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +21,15 @@ class CaseScores:
 
     Attributes:
         name: of the case.
-        fold: the number of the one that left it out, from 1.
         overlap: at its labelled voxels.
-        scores: the same by class.
+        scores: the same by class, with distances where they were measured.
+        fold: the number of the one that left it out, from 1; None without folds.
     """
 
     name: str
-    fold: int
     overlap: Overlap
     scores: Scores
+    fold: int | None = None
 
 
 class ScoreTable:
@@ -72,73 +37,104 @@ class ScoreTable:
 
     Attributes:
         cases: the worst first, by their mean Dice.
-        pooled: of the labelled voxels of all cases together.
+        scheme: of all of them.
+        pooled: of the labelled voxels of all cases together; overlap only.
     """
 
-    def __init__(self, cases: Iterable[tuple[str, int, Overlap]], scheme: LabelScheme) -> None:
-        """Take the name, the fold and the overlap of each case."""
-        scored = [CaseScores(name, fold, overlap, Scores.of(overlap, scheme)) for name, fold, overlap in cases]
+    def __init__(self, cases: Iterable[CaseScores], scheme: LabelScheme) -> None:
+        """Take cases that were scored in one scheme."""
+        scored = list(cases)
         self.cases = tuple(sorted(scored, key=lambda case: (_worst_first(case.scores.mean_dice), case.name)))
-        together = sum((case.overlap for case in scored), Overlap.none(scheme.classes))
-        self.pooled = Scores.of(together, scheme)
-        self._scheme = scheme
+        self.scheme = scheme
+        self.pooled = Scores.of(sum((case.overlap for case in scored), Overlap.none(scheme.classes)), scheme)
+        self._spreads: dict[tuple[Measure, int | None], Spread] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the classes."""
-        return self._scheme.names
+        return self.scheme.names
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Those that were asked for."""
+        return max((case.scores.measures for case in self.cases), key=len, default=self.pooled.measures)
+
+    @property
+    def unit(self) -> str:
+        """Of distances; empty where none were measured."""
+        return next((case.scores.ruler.unit for case in self.cases if case.scores.ruler), "")
+
+    def scores(self, measure: Measure, number: int | None = None) -> dict[str, float]:
+        """A measure of a class, or of the mean over the classes, by case."""
+        return {
+            case.name: case.scores.mean(measure) if number is None else case.scores.classes[number].of(measure)
+            for case in self.cases
+        }
+
+    def spread(self, measure: Measure, number: int | None = None) -> Spread:
+        """Of a class over the cases, or of each case's mean over the classes that occur in it."""
+        if (measure, number) not in self._spreads:
+            self._spreads[measure, number] = Spread.over(self.scores(measure, number).values())
+        return self._spreads[measure, number]
 
     @cached_property
     def iou(self) -> tuple[Spread, ...]:
         """Of each class, over the cases."""
-        return tuple(
-            Spread.over(case.scores.classes[number].iou for case in self.cases) for number in range(len(self.names))
-        )
+        return tuple(self.spread(IOU, number) for number in range(len(self.names)))
 
     @cached_property
     def dice(self) -> tuple[Spread, ...]:
         """Of each class, over the cases."""
-        return tuple(
-            Spread.over(case.scores.classes[number].dice for case in self.cases) for number in range(len(self.names))
-        )
+        return tuple(self.spread(DICE, number) for number in range(len(self.names)))
 
     @property
     def mean_iou(self) -> Spread:
         """Over the cases, of each case's mean over the classes that occur in it."""
-        return Spread.over(case.scores.mean_iou for case in self.cases)
+        return self.spread(IOU)
 
     @property
     def mean_dice(self) -> Spread:
         """Over the cases, of each case's mean over the classes that occur in it."""
-        return Spread.over(case.scores.mean_dice for case in self.cases)
+        return self.spread(DICE)
 
     def spread_as_json(self) -> dict[str, Any]:
-        """Means and standard deviations over the cases, as plain values."""
-        columns = zip(self.names, self._scheme.values, self.iou, self.dice, strict=True)
+        """Means, standard deviations and intervals over the cases, as plain values."""
         return {
             "classes": [
-                {"name": name, "value": value, "iou": iou.as_json(), "dice": dice.as_json()}
-                for name, value, iou, dice in columns
+                {"name": name, "value": value, **self._spread_as_json(number)}
+                for number, (name, value) in enumerate(zip(self.names, self.scheme.values, strict=True))
             ],
-            "mean": {"iou": self.mean_iou.as_json(), "dice": self.mean_dice.as_json()},
+            "mean": self._spread_as_json(None),
+            **surfaces_as_json(case.scores for case in self.cases),
         }
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as plain values; null where a score is not a number."""
-        cases = [{"case": case.name, "fold": case.fold, **case.scores.as_json()} for case in self.cases]
+        cases = [
+            {"case": case.name, **({} if case.fold is None else {"fold": case.fold}), **case.scores.as_json()}
+            for case in self.cases
+        ]
         return {"cases": cases, **self.spread_as_json(), "pooled": self.pooled.as_json()}
 
     def as_csv(self) -> str:
-        """A row for each case, the worst first; a cell is empty where a score is not a number."""
+        """A row for each case, the worst first.
+
+        A cell is empty where a score is not a number, and ``inf`` where it is infinite.
+        """
         file = StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        of_class = [f"{name} {score}" for name in self.names for score in ("IoU", "Dice")]
-        writer.writerow(["case", "fold", "labelled voxels", *of_class, "mean IoU", "mean Dice"])
+        folds = any(case.fold is not None for case in self.cases)
+        titles = [measure.titled(self.unit) for measure in self.measures]
+        of_class = [f"{name} {title}" for name in (*self.names, "mean") for title in titles]
+        writer.writerow(["case", *(["fold"] if folds else []), "labelled voxels", *of_class])
         for case in self.cases:
-            scores = [score for each in case.scores.classes for score in (each.iou, each.dice)]
-            scores += [case.scores.mean_iou, case.scores.mean_dice]
-            writer.writerow([case.name, case.fold, case.scores.voxels, *_cells(scores)])
+            scores = [each.of(measure) for each in case.scores.classes for measure in self.measures]
+            scores += [case.scores.mean(measure) for measure in self.measures]
+            writer.writerow([case.name, *([case.fold] if folds else []), case.scores.voxels, *_cells(scores)])
         return file.getvalue()
+
+    def _spread_as_json(self, number: int | None) -> dict[str, Any]:
+        return {measure.key: self.spread(measure, number).as_json() for measure in self.measures}
 
 
 def _cells(scores: Sequence[float]) -> list[str]:

@@ -1,5 +1,6 @@
 """How well two label maps agree, voxel by voxel."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,8 @@ class Overlap:
     """Overlap of a prediction with a truth; overlaps of tiles or cases add up to that of all their voxels.
 
     A class that neither truth nor prediction has is not a number (there is nothing to overlap) and is left out of
-    the means; one that only one of the two has scores 0.
+    the means; one that only one of the two has scores 0, in precision and recall too, where else nothing would be
+    divided by nothing.
 
     Attributes:
         matrix: the `confusion_matrix`, ``(class, class)``: truth in rows, prediction in columns.
@@ -91,6 +93,24 @@ class Overlap:
         return _ratio(2 * self._both, self._true + self._predicted)
 
     @property
+    def precision(self) -> NDArray[np.float64]:
+        """The share of the predicted voxels of a class that are of it, TP / (TP + FP)."""
+        return _ratio(self._both, self._predicted, nothing=np.where(self._true > 0, 0, np.nan))
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """The share of the true voxels of a class that were found, TP / (TP + FN)."""
+        return _ratio(self._both, self._true, nothing=np.where(self._predicted > 0, 0, np.nan))
+
+    @property
+    def volume_difference(self) -> NDArray[np.float64]:
+        """What is predicted too much of a class, as a share of what is true: (FP − FN) / (TP + FN).
+
+        Negative for too little; infinite where all of it is invented.
+        """
+        return _ratio(self._predicted - self._true, self._true, nothing=np.where(self._predicted > 0, np.inf, np.nan))
+
+    @property
     def mean_iou(self) -> float:
         """Mean of `iou` over the classes that occur; not a number where none does."""
         return mean_of_present(self.iou)
@@ -114,12 +134,14 @@ class Overlap:
 
 
 def mean_of_present(scores: Sequence[float] | NDArray[np.float64]) -> float:
-    """Mean of the scores that are numbers; not a number where none is."""
+    """Mean of the scores that are numbers; not a number where none is, and infinite where one is."""
     present = np.asarray(scores, np.float64)
     present = present[~np.isnan(present)]
     return float(present.mean()) if present.size else float("nan")
 
 
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``part / whole``, not a number where there is no whole."""
-    return np.asarray(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))
+def _ratio(
+    part: NDArray[np.int64], whole: NDArray[np.int64], nothing: NDArray[np.float64] | float = math.nan
+) -> NDArray[np.float64]:
+    """``part / whole``, and `nothing` where there is no whole."""
+    return np.asarray(np.divide(part, whole, out=np.full(len(part), nothing, np.float64), where=whole > 0))

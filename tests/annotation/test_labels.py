@@ -23,6 +23,12 @@ def test_both_forms_of_dataset_json_mean_the_same(labels):
     assert LabelScheme.from_names(labels) == KIDNEY
 
 
+def test_the_background_is_the_class_of_that_name_else_that_of_value_0():
+    assert KIDNEY.background == 2
+    assert LabelScheme((0, 5), ("nothing", "cell")).background == 0
+    assert LabelScheme((1, 5), ("a", "b")).background is None
+
+
 def test_zero_may_be_the_unlabelled_value():
     scheme = LabelScheme.from_names({"0": "unlabeled", "1": "cell", "2": "background"})
     assert scheme.values == (1, 2)

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_unet3d.annotation.matching import match_folders
+from keras_unet3d.annotation.matching import match_folders, match_predictions
 
 
 @pytest.fixture
@@ -72,3 +72,25 @@ def test_nnunets_file_ending_decides(folder):
     found, problems = match(root, ".nii.gz")
     assert found == {"a": (["a_0000.nii.gz"], "a.nii.gz")}
     assert problems[0].startswith("warning images/")
+
+
+def test_predictions_match_truths_by_name_and_what_is_alone_is_said(folder):
+    root = folder("images/a.nii.gz", "images/b_0001.tif", "images/c.tif", "labels/a.seg.nrrd", "labels/b_0001.tif")
+    (root / "labels" / "d.tif").touch()
+    pairs, problems = match_predictions(root / "images", root / "labels")
+    assert [(name, one.name, other.name) for name, one, other in pairs] == [
+        ("a", "a.nii.gz", "a.seg.nrrd"),
+        ("b_0001", "b_0001.tif", "b_0001.tif"),
+    ]
+    assert [problem.severity for problem in problems] == ["warning", "warning"]
+    assert [str(problem).removeprefix(f"{root}/") for problem in problems] == [
+        "images: 1 volume without a truth, not scored: c.",
+        "labels: 1 volume without a prediction, not scored: d.",
+    ]
+
+
+def test_two_predictions_of_one_name_are_an_error(folder):
+    root = folder("images/a.nii.gz", "images/a.tif", "labels/a.tif")
+    _, (problem,) = match_predictions(root / "images", root / "labels")
+    assert problem.severity == "error"
+    assert "a.tif: a.nii.gz has the same name. Keep one of the two." in str(problem)

@@ -6,7 +6,7 @@ import pytest
 
 from keras_unet3d import api
 from keras_unet3d.annotation import LabelScheme
-from keras_unet3d.metrics import Overlap, ScoreTable
+from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 from keras_unet3d.training.runtime import Machine
 
 
@@ -36,8 +36,13 @@ def fake(monkeypatch):
 
     def cross_validate(dataset, settings, *, folds, meaning, name, models, runs, listener):
         listener.planned(api.plan_cross_validation(dataset, settings, folds=folds, meaning=meaning))
-        cases = [(f"case {n:02}", n % 2 + 1, Overlap(np.array([[90, n], [0, 10]]))) for n in range(14)]
-        table = ScoreTable(cases, LabelScheme((0, 1), ("background", "cell")))
+        scheme = LabelScheme((0, 1), ("background", "cell"))
+        overlaps = [Overlap(np.array([[90, n], [0, 10]])) for n in range(14)]
+        cases = [
+            CaseScores(f"case {n:02}", overlap, Scores.of(overlap, scheme), n % 2 + 1)
+            for n, overlap in enumerate(overlaps)
+        ]
+        table = ScoreTable(cases, scheme)
         return api.CrossValidation(models / name / "1", runs / name / "1", table, 8, 0.5)
 
     monkeypatch.setattr("keras_unet3d.api.cross_validate", cross_validate)

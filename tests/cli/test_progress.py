@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from unet3d_cli.progress import TrainingProgress, VoxelProgress, duration
+from unet3d_cli.progress import CaseProgress, TrainingProgress, VoxelProgress, duration
 from unet3d_cli.terminal import Terminal
 
 from keras_unet3d.metrics import Overlap
@@ -37,6 +37,20 @@ def test_voxels_have_a_rate_of_what_this_process_did(capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines() == [
         "Segmenting 60%: 250 thousand voxels/s, 0:16 left",
         "Segmenting 80%: 250 thousand voxels/s, 0:08 left",
+    ]
+
+
+def test_cases_that_take_long_have_a_rate(capsys, monkeypatch):
+    """Two seconds for each of four: the first is within what needs no line."""
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with CaseProgress(Terminal()) as progress:
+        for number, name in enumerate(["a", "b", "c", "d", ""]):
+            progress.done(number, 4, name)
+            now[0] += 2
+    assert capsys.readouterr().err.splitlines() == [
+        "Scoring 50%: c, 2 of 4 cases, 0.5 cases/s, 0:04 left",
+        "Scoring 75%: d, 3 of 4 cases, 0.5 cases/s, 0:02 left",
     ]
 
 

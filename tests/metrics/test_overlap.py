@@ -23,6 +23,22 @@ def test_iou_and_dice_by_hand():
     assert overlap.voxels == 6
 
 
+def test_precision_recall_and_volume_by_hand():
+    """Of class 0 two voxels were predicted where three are, both right; of class 2 two where one is."""
+    overlap = Overlap.of(TRUTH, PREDICTION, 3)
+    assert overlap.precision.tolist() == pytest.approx([1, 1 / 2, 1 / 2])
+    assert overlap.recall.tolist() == pytest.approx([2 / 3, 1 / 2, 1])
+    assert overlap.volume_difference.tolist() == pytest.approx([-1 / 3, 0, 1])
+
+
+def test_what_is_missed_or_invented_scores_0_and_what_is_in_neither_nothing():
+    """Class 1 was missed, class 2 invented, class 3 is in neither."""
+    overlap = Overlap.of(np.array([0, 1, 0]), np.array([0, 2, 0]), 4)
+    for scores in (overlap.iou, overlap.dice, overlap.precision, overlap.recall):
+        assert scores.tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
+    assert overlap.volume_difference.tolist() == pytest.approx([0, -1, np.inf, np.nan], nan_ok=True)
+
+
 def test_a_class_in_neither_is_no_number_and_one_in_only_one_scores_0():
     overlap = Overlap.of(np.array([0, 0]), np.array([0, 1]), 3)
     assert overlap.iou.tolist() == pytest.approx([1 / 2, 0, np.nan], nan_ok=True)
@@ -46,6 +62,8 @@ def test_overlaps_of_parts_add_up_to_that_of_the_whole(seed, classes, cut):
         expected = (true & predicted).sum() / union if union else np.nan
         assert whole.iou[index] == pytest.approx(expected, nan_ok=True)
         assert whole.dice[index] == pytest.approx(2 * expected / (1 + expected), nan_ok=True)
+        ends = whole.precision[index], whole.recall[index]  # Dice is their harmonic mean
+        assert whole.dice[index] * sum(ends) == pytest.approx(2 * np.prod(ends), nan_ok=True)
 
 
 def test_a_truth_against_itself_is_perfect():

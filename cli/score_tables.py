@@ -1,0 +1,194 @@
+"""Tables of scores: of one case, of many, and of two predictions beside each other."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, rounded, shown
+
+from keras_unet3d.metrics.measures import (
+    DICE,
+    HAUSDORFF_95,
+    IOU,
+    OVERLAP_MEASURES,
+    SURFACE_DICE,
+    SURFACE_MEASURES,
+    VOLUME_DIFFERENCE,
+    Measure,
+)
+from keras_unet3d.metrics.spread import FEW_CASES
+from keras_unet3d.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d.metrics import PairedDifference, PairedTable, Scores, ScoreTable, Spread
+
+
+def print_scores(terminal: Terminal, scores: Scores) -> None:
+    """Every measure per class, and their means; overlap and surfaces in tables of their own."""
+    rows = [
+        [
+            score.name,
+            str(score.value),
+            f"{score.voxels:,}",
+            *(shown_as(measure, score.of(measure)) for measure in OVERLAP_MEASURES),
+        ]
+        for score in scores.classes
+    ]
+    means = [shown_as(measure, scores.mean(measure)) for measure in OVERLAP_MEASURES]
+    header = ["class", "value", "voxels", *(_stacked(measure.title) for measure in OVERLAP_MEASURES)]
+    terminal.table(header, [*rows, ["mean", "", f"{scores.voxels:,}", *means]], total=True)
+    if scores.ruler:
+        unit = scores.ruler.unit
+        rows = [[each.name, *(shown_as(one, each.of(one)) for one in SURFACE_MEASURES)] for each in scores.classes]
+        means = [shown_as(measure, scores.mean(measure)) for measure in SURFACE_MEASURES]
+        header = ["class", *(_stacked(measure.titled(unit)) for measure in SURFACE_MEASURES)]
+        terminal.table(header, [*rows, ["mean", *means]], total=True)
+
+
+def print_cases(terminal: Terminal, table: ScoreTable) -> None:
+    """A row per case, the worst first, and what comes of all of them."""
+    numbers = [number for number in range(len(table.names)) if number != table.scheme.background]
+    numbers = [] if len(numbers) > MOST_CLASSES else numbers
+    measures = [one for one in (IOU, DICE, HAUSDORFF_95, SURFACE_DICE) if one in table.measures]
+    rows = [
+        [
+            case.name,
+            *(shown(case.scores.classes[number].dice) for number in numbers),
+            *(shown_as(measure, case.scores.mean(measure)) for measure in measures),
+        ]
+        for case in table.cases[:MOST_CASES]
+    ]
+    of_class = ", with the Dice of each class and the means of all" if numbers else ", with means over the classes"
+    terminal.say(f"{counted(len(table.cases), 'case')}, the worst first{of_class}:")
+    means = (f"mean {measure.titled(table.unit)}" for measure in measures)
+    terminal.table(["case", *(table.names[number] for number in numbers), *map(_stacked, means)], rows)
+    if len(table.cases) > MOST_CASES:
+        terminal.say(f"… and {counted(len(table.cases) - MOST_CASES, 'case')} more; --csv FILE writes all of them.")
+    terminal.say("Mean ± standard deviation over the cases, and below it the 95 % interval of the mean:")
+    _print_spreads(terminal, table, OVERLAP_MEASURES)
+    if table.unit:
+        _print_spreads(terminal, table, SURFACE_MEASURES)
+    if 1 < len(table.cases) < FEW_CASES:
+        terminal.say(
+            f"An interval of {counted(len(table.cases), 'case')} says little: it knows of no case unlike these, and is "
+            "too narrow."
+        )
+
+
+def print_notes(terminal: Terminal, table: ScoreTable) -> None:
+    """How distances were measured, or why not, and what signs in the tables mean."""
+    rulers = [case.scores.ruler for case in table.cases if case.scores.ruler]
+    reasons = {case.scores.not_measured for case in table.cases if case.scores.not_measured}
+    if rulers:
+        tolerances = sorted({rounded(ruler.tolerance) for ruler in rulers}, key=float)
+        span = " to ".join(tolerances[:: max(1, len(tolerances) - 1)])
+        terminal.say(
+            "HD: the largest distance between borders; HD95: its 95th percentile; ASSD: the mean; surface Dice: the "
+            f"share within {span} {table.unit}."
+        )
+        if table.scheme.background is not None:
+            name = table.names[table.scheme.background]
+            terminal.say(f"The borders of {name} are those of the other classes, and not measured.")
+        if any(ruler.assumed for ruler in rulers):
+            terminal.say("The label maps have a spacing without a unit: it was taken as mm.")
+    for reason in sorted(reasons):
+        terminal.say(reason)
+    every = [score for case in table.cases for score in case.scores.classes]
+    if any(score.one_sided for score in every):
+        terminal.say(
+            "0 and ∞: only one of truth and prediction has the class, so that there is no border to measure to."
+            + (" Means over cases leave ∞ out, and say how often." if len(table.cases) > 1 else "")
+        )
+    if any(score.voxels == score.predicted_voxels == 0 for score in every):
+        terminal.say("–: neither truth nor prediction has the class; it is in no mean.")
+
+
+def print_paired(terminal: Terminal, paired: PairedTable, first: str, second: str) -> None:
+    """The means over the classes by every measure, and Dice of every class."""
+    measures = [measure for measure in paired.measures if measure is not VOLUME_DIFFERENCE]
+    several = len(paired.cases) > 1
+    terminal.say(f"\n{first} compared with {second}, {counted(len(paired.cases), 'case')} of both:")
+    if paired.unpaired:
+        terminal.say(f"Left out, as only one of the two has them: {counted(len(paired.unpaired), 'case')}.")
+    names = dict(zip(paired.first.scheme.values, paired.first.names, strict=True))
+    rows = [
+        _paired_row(f"{DICE.title}, {names[value]}", DICE, paired.difference(DICE, value), several=several)
+        for value in paired.values
+    ]
+    rows += [
+        _paired_row(f"mean {measure.titled(paired.first.unit)}", measure, paired.difference(measure), several=several)
+        for measure in measures
+    ]
+    over_cases = ["95 % interval", "p", "cases"] if several else []
+    terminal.table(["", "first", "second", "difference", *over_cases], rows)
+    lower = ", ".join(measure.title for measure in measures if measure.best == 0)
+    terminal.say(f"Above 0 the first is better{f'; of {lower} below 0' if lower else ''}.")
+    if several:
+        if any(paired.difference(measure).difference.cases < len(paired.cases) for measure in measures):
+            terminal.say("A row leaves out the cases in which one of the two has no score or an infinite distance.")
+        terminal.say("p: Wilcoxon's signed-rank test, two-sided, each row by itself.")
+        if paired.smallest_p > 0.05 or len(paired.cases) < FEW_CASES:
+            terminal.say(
+                f"{counted(len(paired.cases), 'case')} say little: with so few, p cannot be below "
+                f"{paired.smallest_p:.2g}."
+            )
+
+
+def shown_as(measure: Measure, score: float) -> str:
+    """A score as its measure is written, ∞ where it is infinite, a dash where there is none."""
+    if math.isinf(score):
+        return "∞"
+    if math.isnan(score):
+        return "–"
+    if measure.length:
+        return rounded(score)
+    return f"{score:+.1%}" if measure is VOLUME_DIFFERENCE else f"{score:.3f}"
+
+
+def _print_spreads(terminal: Terminal, table: ScoreTable, measures: Sequence[Measure]) -> None:
+    numbers: list[int | None] = [*range(len(table.names)), None]
+    rows = []
+    for number in numbers:
+        spreads = [table.spread(measure, number) for measure in measures]
+        if number is not None and not any(spread.cases or spread.infinite for spread in spreads):
+            continue  # the background's surfaces
+        name = "mean" if number is None else table.names[number]
+        rows.append([name, *map(_shown_spread, measures, spreads)])
+    terminal.table(["class", *(_stacked(measure.titled(table.unit)) for measure in measures)], rows, total=True)
+
+
+def _shown_spread(measure: Measure, spread: Spread) -> str:
+    """Mean and deviation, in a second line the interval, and in a third how many cases are infinite."""
+    if not spread.cases and not spread.infinite:
+        return "–"
+    shown = shown_as(measure, spread.mean)
+    lines = [shown if math.isnan(spread.deviation) else f"{shown} ± {shown_as(measure, spread.deviation).lstrip('+')}"]
+    if not math.isnan(spread.low):
+        lines.append(f"{shown_as(measure, spread.low)} to {shown_as(measure, spread.high)}")
+    if spread.infinite:
+        lines.append(f"∞ in {spread.infinite} of {spread.cases + spread.infinite}")
+    return "\n".join(lines)
+
+
+def _paired_row(name: str, measure: Measure, found: PairedDifference, *, several: bool) -> list[str]:
+    spread = found.difference
+    interval = "–" if math.isnan(spread.low) else f"{_signed(measure, spread.low)} to {_signed(measure, spread.high)}"
+    p = "<0.001" if found.p < 0.001 else shown(found.p)
+    over_cases = [interval, p, str(spread.cases)] if several else []
+    means = [shown_as(measure, found.first), shown_as(measure, found.second)]
+    return [name, *means, _signed(measure, spread.mean), *over_cases]
+
+
+def _stacked(title: str) -> str:
+    """A title of several words, one below the other."""
+    return title.replace(" ", "\n")
+
+
+def _signed(measure: Measure, difference: float) -> str:
+    text = shown_as(measure, difference)
+    return text if difference < 0 or math.isnan(difference) else f"+{text}"
