@@ -17,6 +17,7 @@ from keras_unet3d.metrics.measures import (
     VOLUME_DIFFERENCE,
     Measure,
 )
+from keras_unet3d.metrics.ruler import IN_VOXELS
 from keras_unet3d.metrics.spread import FEW_CASES
 from keras_unet3d.wording import counted
 
@@ -94,6 +95,8 @@ def print_notes(terminal: Terminal, table: ScoreTable) -> None:
         if table.scheme.background is not None:
             name = table.names[table.scheme.background]
             terminal.say(f"The borders of {name} are those of the other classes, and not measured.")
+        if table.unit == IN_VOXELS:
+            terminal.say("The label maps have no spacing: distances are in voxels, as if these were cubes.")
         if any(ruler.assumed for ruler in rulers):
             terminal.say("The label maps have a spacing without a unit: it was taken as mm.")
     for reason in sorted(reasons):

@@ -12,10 +12,10 @@ from keras_unet3d.metrics.measures import ASSD, IOU, VOLUME_DIFFERENCE
 from keras_unet3d.volumes import Grid
 
 
-def table(cases, classes=2):
+def table(cases, classes=2, **grid):
     """Cases of a row of voxels, two of each class; of class 1 one was taken for background, and in the last both."""
     scheme = LabelScheme(tuple(range(classes)), ("background", *(f"class {index}" for index in range(1, classes))))
-    grid = Grid((1, 1, 2 * classes), unit="mm")
+    grid = Grid((1, 1, 2 * classes), **grid or {"unit": "mm"})
     truth = np.repeat(np.arange(classes), 2).astype(np.int16).reshape(grid.shape)
     scored = []
     for number in range(cases):
@@ -64,3 +64,15 @@ def test_many_cases_and_classes_are_folded(capsys):
     assert "… and 1 case more; --csv FILE writes all of them." in cases
     assert "class 1" not in cases
     assert f"class {MOST_CLASSES + 1}" in spread
+
+
+@pytest.mark.parametrize(
+    ("grid", "told"),
+    [
+        ({"placed": False}, "distances are in voxels, as if these were cubes"),
+        ({"spacing": (2.0, 1.0, 1.0)}, "a spacing without a unit: it was taken as mm"),
+    ],
+)
+def test_what_files_do_not_say_is_said(capsys, grid, told):
+    print_notes(Terminal(), table(1, **grid))
+    assert told in capsys.readouterr().out
