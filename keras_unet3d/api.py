@@ -10,6 +10,7 @@ from keras_unet3d.jobs.cross_validating import (
 from keras_unet3d.jobs.demonstrating import Demonstration, demo
 from keras_unet3d.jobs.ensembling import export_ensemble
 from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, holds_cases
+from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment
@@ -20,6 +21,8 @@ __all__ = [
     "CrossValidation",
     "CrossValidationPlan",
     "Demonstration",
+    "Experiment",
+    "ExperimentPlan",
     "FitPlan",
     "FitResult",
     "Segmentation",
@@ -30,12 +33,14 @@ __all__ = [
     "demo",
     "evaluate",
     "evaluate_cases",
+    "experiment",
     "export_ensemble",
     "fit",
     "holds_cases",
     "load_model",
     "load_models",
     "plan_cross_validation",
+    "plan_experiment",
     "plan_fit",
     "plan_segmentation",
     "segment",

@@ -23,7 +23,7 @@ from keras_unet3d.jobs.fitting import (
     preparation_of,
     train,
 )
-from keras_unet3d.jobs.segmenting import segment
+from keras_unet3d.jobs.scoring import score_network
 from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.volumes.outputs import check_output_folder
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keras_unet3d.jobs.models import PathLike
-    from keras_unet3d.serving.saved_model import LoadedModel
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.trainer import Circumstances
@@ -287,28 +286,12 @@ class _CrossValidation:
         return record
 
     def _scored(self, network: Any, number: int) -> dict[str, Overlap]:
-        """Segment the cases that a fold left out as `segment` does, and compare at labelled voxels."""
-        from keras_unet3d.inference.options import SegmentOptions
-
         scheme, left_out = self._plan.fit.dataset.scheme, self._plan.left_out[number - 1]
-        model, options = self._loaded(network, number), SegmentOptions(precision="float32")
         self._circumstances.listener.say(f"Segmenting {counted(len(left_out), 'case')}, and scoring …")
-        overlaps = {}
-        for case in self._files.cases:
-            if case.name not in left_out:
-                continue
-            read = load_case(self._files, case, scheme, self._meaning)  # raw: images in memory are normalised
-            found = scheme.class_index(segment(read.image, model=model, options=options).labels.voxels)
-            overlaps[case.name] = Overlap.of(read.class_index, found, scheme.classes)
-        return overlaps
-
-    def _loaded(self, network: Any, number: int) -> LoadedModel:
-        """The network of a fold as it will be exported."""
-        from keras_unet3d.serving.export import served_network
-        from keras_unet3d.serving.saved_model import LoadedModel
-
-        description = describe(self._plan.fit, {})
-        return LoadedModel(self._folder(number), description, served_network(network, description))
+        cases = (  # read again: images in memory are normalised
+            load_case(self._files, case, scheme, self._meaning) for case in self._files.cases if case.name in left_out
+        )
+        return score_network(network, describe(self._plan.fit, {}), self._folder(number), cases)
 
     def _folder(self, number: int) -> Path:
         return self._circumstances.folder / f"fold_{number}"

@@ -100,6 +100,20 @@ def plan_fit(
     Raises:
         InputError: with all that is wrong with the dataset, a line each.
     """
+    files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    return plan_for(load_cases(files, meaning), settings)
+
+
+def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPlan:
+    """Decide what is not set, for cases in memory.
+
+    Args:
+        read: cases, not changed.
+        settings: what the user set.
+
+    Raises:
+        InputError: if settings do not fit the cases.
+    """
     from keras_unet3d.training.plan import median_spacing, resolve
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
@@ -107,8 +121,6 @@ def plan_fit(
     from keras_unet3d.training.windows import resolve_windows
     from keras_unet3d.training.working_spacing import labels_of, resolve_spacing
 
-    files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
-    read = load_cases(files, meaning)
     settings, chosen = resolve_spacing(with_network_of_start(settings or Settings()), read.cases)
     working = settings.resampled_to
     spacing = working.edges if working else median_spacing([case.image.grid for case in read])[0]

@@ -1,0 +1,58 @@
+"""Tables beside the paper's."""
+
+import math
+
+import numpy as np
+import pytest
+
+from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.evaluation.experiments import ExperimentScores, TrialScore
+from keras_unet3d.metrics import Overlap
+
+SCHEME = LabelScheme.from_values({0, 1}, {}, None)
+
+
+def score(part, network, right, wrong, case="a"):
+    """IoU of both classes right / (right + 2 wrong)."""
+    return TrialScore(part, network, {case: Overlap(np.array([[right, wrong], [wrong, right]]))}, 0.03, 10, 1.0)
+
+
+def test_networks_stand_beside_the_papers_averages():
+    trials = [
+        score("subset 1", "3D with BN", 8, 1),
+        score("subset 1", "2D with BN", 6, 2),
+        score("subset 2", "3D with BN", 6, 2),
+    ]
+    found = ExperimentScores("semi", SCHEME, tuple(trials))
+    assert found.table() == [
+        ["mean IoU", "3D with BN", "2D with BN"],
+        ["subset 1", "0.800", "0.600"],
+        ["subset 2", "0.600", "–"],
+        ["average", "0.700", "0.600"],
+        ["the paper's average", "0.863", "0.796"],
+    ]
+    assert found.averages == pytest.approx({"3D with BN": 0.7, "2D with BN": 0.6})
+    assert found.as_json()["average_mean_iou"]["3D with BN"] == pytest.approx(0.7)
+    assert found.as_markdown().splitlines()[:3] == [
+        "| mean IoU | 3D with BN | 2D with BN |",
+        "| --- | --- | --- |",
+        "| subset 1 | 0.800 | 0.600 |",
+    ]
+
+
+def test_growing_slices_have_a_column_for_each_case():
+    overlaps = {"a": Overlap(np.array([[8, 1], [1, 8]])), "b": Overlap(np.array([[6, 2], [2, 6]]))}
+    growing = TrialScore("x=1 y=1 z=1", "3D with BN", overlaps, 0.025, 10, 1.0)
+    trials = (growing, score("x=9 y=9 z=9", "2D with BN", 1, 0))
+    header, first, second = ExperimentScores("sparsity", SCHEME, trials).table()
+    assert header == ["slices", "labelled", "network", "a", "b", "mean", "the paper's, samples 1, 2, 3"]
+    assert first == ["x=1 y=1 z=1", "2.5%", "3D with BN", "0.800", "0.600", "0.700", "0.331, 0.483, 0.475"]
+    assert second == ["x=9 y=9 z=9", "3.0%", "2D with BN", "1.000", "–", "1.000", "–"]
+
+
+def test_a_score_that_is_no_number_is_null():
+    empty = TrialScore("subset 1", "3D with BN", {"a": Overlap.none(2)}, 0.0, 1, 0.1)
+    found = ExperimentScores("semi", SCHEME, (empty,))
+    assert math.isnan(found.averages["3D with BN"])
+    assert found.as_json()["average_mean_iou"] == {"3D with BN": None}
+    assert found.table()[1] == ["subset 1", "–"]

@@ -1,0 +1,108 @@
+"""Experiments: many trainings, whatever interrupts them."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+
+import keras_unet3d as unet3d
+from keras_unet3d.jobs import experimenting
+from keras_unet3d.jobs.experimenting import _devices, plan_experiment
+from keras_unet3d.training.listener import Quiet
+from keras_unet3d.training.settings import read_settings
+
+TINY = read_settings(
+    None,
+    {
+        "steps": 2,
+        "tile": "x=8 y=8 z=8",
+        "batch_size": 1,
+        "network.filters": 2,
+        "network.depth": 1,
+        "network.padding": "same",
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Two bright balls, labelled in every third slice of z."""
+    folder = tmp_path_factory.mktemp("balls")
+    z, y, x = np.ogrid[:12, :14, :16]
+    for number, name in enumerate("ab"):
+        ball = (z - 6) ** 2 + (y - 6 - number) ** 2 + (x - 8) ** 2 < 25
+        image = 300 * ball + np.random.default_rng(number).normal(1000, 100, ball.shape)
+        labels = np.full(ball.shape, 9, np.uint8)
+        labels[::3] = 5 * ball[::3]
+        grid = unet3d.Grid(ball.shape)
+        unet3d.write_image(folder / f"{name}.nii.gz", unet3d.Volume(image.astype(np.float32)[..., None], grid))
+        unet3d.write_labels(folder / f"{name}_labels.nii.gz", unet3d.Volume(labels, grid))
+    return unet3d.dataset_from_pairs(
+        [folder / f"{name}.nii.gz" for name in "ab"], [folder / f"{name}_labels.nii.gz" for name in "ab"]
+    )
+
+
+MEANING = unet3d.Meaning(None, 9)
+
+
+class Watching(Quiet):
+    """Notes what is said; presses Ctrl-C in the second training, once."""
+
+    def __init__(self):
+        self.said, self.pressed = [], False
+
+    def say(self, text):
+        self.said.append(text)
+
+    def step(self, report):
+        if not self.pressed and any("1 of" in text for text in self.said):
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_an_experiment_that_is_interrupted_continues_and_comes_out_the_same(dataset, tmp_path):
+    call = {"networks": ["3D without BN", "2D with BN"], "meaning": MEANING}
+    watching = Watching()
+    with pytest.raises(KeyboardInterrupt):
+        unet3d.experiment(dataset, "full", TINY, runs=tmp_path / "runs", listener=watching, **call)
+    assert len([text for text in watching.said if "of 4 done" in text]) == 1
+    found = unet3d.experiment(dataset, "full", TINY, runs=tmp_path / "runs", listener=watching, **call)
+    assert found.run == tmp_path / "runs" / "experiment_full" / "1"
+
+    at_once = unet3d.experiment(dataset, "full", TINY, runs=tmp_path / "others", workers=2, **call)
+    written = [json.loads((each.run / "experiment.json").read_text(encoding="utf-8")) for each in (found, at_once)]
+    scores = [[trial["scores"] for trial in each["trials"]] for each in written]
+    assert scores[0] == scores[1]
+    assert [trial["network"] for trial in written[0]["trials"]] == ["3D without BN", "2D with BN"] * 2
+    assert list(written[0]["trials"][0]["cases"]) == ["a"]  # the one that is left out
+    assert (found.run / "experiment.md").read_text(encoding="utf-8") == found.scores.as_markdown()
+
+
+def test_a_class_that_a_training_would_not_know_is_refused(tmp_path):
+    grid = unet3d.Grid((12, 8, 8))
+    labels = np.full(grid.shape, 9, np.uint8)
+    labels[::4] = 0
+    labels[4, 2:5] = 5  # in one slice only
+    unet3d.write_image(tmp_path / "a.nii.gz", unet3d.Volume(np.ones((*grid.shape, 1), np.float32), grid))
+    unet3d.write_labels(tmp_path / "labels.nii.gz", unet3d.Volume(labels, grid))
+    files = unet3d.dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "labels.nii.gz"])
+    with pytest.raises(unet3d.InputError, match=r"subset 2: nothing that is learned from has labels of"):
+        plan_experiment(files, "semi", TINY, meaning=MEANING)
+
+
+def test_an_unknown_network_is_refused(dataset):
+    with pytest.raises(unet3d.InputError, match="Expected networks out of 3D without BN, 3D with BN, 2D with BN"):
+        plan_experiment(dataset, "semi", TINY, networks=["4D"], meaning=MEANING)
+
+
+def test_each_process_sees_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(experimenting, "_gpus", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert _devices(3) == ["0", "1", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert _devices(2) == ["5", "7"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(experimenting, "_gpus", lambda: 0)
+    assert _devices(2) == ["", ""]
