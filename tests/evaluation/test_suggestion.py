@@ -1,0 +1,62 @@
+"""Which slice teaches most."""
+
+import numpy as np
+import pytest
+
+from keras_unet3d import InputError
+from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.evaluation.suggestion import as_slices, suggest_slices
+
+SHAPE = (12, 16, 20)
+NONE = np.zeros(SHAPE, bool)
+
+
+def uncertain_at(*slices):
+    uncertainty = np.full(SHAPE, 0.01, np.float32)
+    for axis, index in slices:
+        np.moveaxis(uncertainty, axis, 0)[index] = 0.9
+    return uncertainty
+
+
+def test_the_slice_that_the_model_is_unsure_of_comes_first():
+    (first,) = suggest_slices(uncertain_at((1, 5)), NONE, (1, 1, 1), 1)
+    assert (first.name, first.uncertainty) == ("y=5", pytest.approx(0.9))
+    assert 0.5 < first.gain <= 1
+
+
+def test_what_is_annotated_is_not_asked_for_again_nor_what_lies_beside_it():
+    labelled = AnnotatedSlices(y=(5,)).mask(SHAPE)
+    (first,) = suggest_slices(uncertain_at((1, 5), (1, 6), (1, 12)), labelled, (1, 1, 1), 1)
+    assert first.name == "y=12"
+    assert first.distance == pytest.approx(7)
+
+
+def test_of_equal_neighbours_one_is_enough():
+    found = suggest_slices(uncertain_at((0, 2), (0, 3), (0, 9)), NONE, (1, 1, 1), 2)
+    assert {each.name for each in found} in ({"z=2", "z=9"}, {"z=3", "z=9"})
+    assert as_slices(found) == AnnotatedSlices(z=tuple(each.index for each in found))
+
+
+def test_distances_are_those_in_space():
+    """Two voxels along z are as far apart as ten along x."""
+    labelled = AnnotatedSlices(z=(6,)).mask(SHAPE)
+    (near,) = suggest_slices(uncertain_at((0, 8)), labelled, (5, 1, 1), 1)
+    assert (near.name, near.distance) == ("z=8", pytest.approx(10))
+
+
+def test_with_nothing_to_tell_slices_are_spread():
+    found = suggest_slices(np.ones(SHAPE, np.float32), AnnotatedSlices(z=(0,)).mask(SHAPE), (1, 1, 1), 2)
+    assert [each.name for each in found][0] == "z=11"
+    assert [each.gain for each in found] == sorted((each.gain for each in found), reverse=True)
+
+
+def test_a_volume_without_anything_unknown_has_no_slice_to_annotate():
+    assert suggest_slices(np.zeros(SHAPE, np.float32), NONE, (1, 1, 1), 3) == []
+    assert suggest_slices(np.ones(SHAPE, np.float32), ~NONE, (1, 1, 1), 3) == []
+    with pytest.raises(InputError, match="one slice or more"):
+        suggest_slices(np.ones(SHAPE, np.float32), NONE, (1, 1, 1), 0)
+
+
+def test_no_more_slices_than_there_are():
+    found = suggest_slices(np.ones((2, 2, 2), np.float32), np.zeros((2, 2, 2), bool), (1, 1, 1), 10)
+    assert len({each.name for each in found}) == len(found) <= 6
