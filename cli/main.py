@@ -20,7 +20,7 @@ from keras_unet3d.errors import InputError, UNet3DError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("demo", "fit", "segment", "evaluate", "check", "info", "phantom", "experiment")
+COMMANDS = ("demo", "fit", "segment", "suggest", "evaluate", "check", "info", "phantom", "experiment")
 """In the order of the help; each is the `command` of the module of its name."""
 
 DONE, WORK_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130

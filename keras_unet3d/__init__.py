@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         FitResult,
         Segmentation,
         SegmentationPlan,
+        Suggestions,
         compare,
         cross_validate,
         evaluate,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         plan_fit,
         plan_segmentation,
         segment,
+        suggest,
     )
     from keras_unet3d.errors import InputError, UNet3DError, WorkError
     from keras_unet3d.inference.options import SegmentOptions
@@ -53,6 +55,7 @@ __all__ = [
     "Segmentation",
     "SegmentationPlan",
     "Settings",
+    "Suggestions",
     "UNet3DError",
     "Volume",
     "WorkError",
@@ -73,6 +76,7 @@ __all__ = [
     "read_labels",
     "read_settings",
     "segment",
+    "suggest",
     "write_image",
     "write_labels",
 ]
@@ -87,6 +91,7 @@ _ROOMS = {
         "FitResult",
         "Segmentation",
         "SegmentationPlan",
+        "Suggestions",
         "compare",
         "cross_validate",
         "evaluate",
@@ -99,6 +104,7 @@ _ROOMS = {
         "plan_fit",
         "plan_segmentation",
         "segment",
+        "suggest",
     ),
     "keras_unet3d.errors": ("InputError", "UNet3DError", "WorkError"),
     "keras_unet3d.inference.options": ("SegmentOptions",),

@@ -14,6 +14,7 @@ from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experime
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment
+from keras_unet3d.jobs.suggesting import Suggestions, suggest
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -27,6 +28,7 @@ __all__ = [
     "FitResult",
     "Segmentation",
     "SegmentationPlan",
+    "Suggestions",
     "check",
     "compare",
     "cross_validate",
@@ -44,4 +46,5 @@ __all__ = [
     "plan_fit",
     "plan_segmentation",
     "segment",
+    "suggest",
 ]

@@ -10,6 +10,13 @@ from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES
 
+LEAST_REACH = 4.0
+"""Voxels: slices nearer to each other than this show much the same, however many there are."""
+FIRST_REACH = 0.25
+"""Of the mean edge of the volume, where nothing is annotated yet."""
+CELLS = 250_000
+"""The volume is looked at in so many cells of equal size at most: what a slice teaches is a sum over all of it."""
+
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -18,7 +25,7 @@ class Suggestion:
     Attributes:
         axis: the array axis that it is orthogonal to: 0 for z, 1 for y, 2 for x.
         index: of the slice, from 0.
-        gain: what it would teach, as a share of what is unknown in the volume, 0–1.
+        gain: by how much less is unknown in the volume once it is annotated, 0–1.
         uncertainty: mean over its voxels, 0–1.
         distance: mean of its voxels to the nearest annotated one, in the unit of the spacing.
     """
@@ -40,10 +47,10 @@ def suggest_slices(
 ) -> list[Suggestion]:
     """Choose slices one after the other, each as if those before it were annotated already.
 
-    What is unknown at a voxel is the model's uncertainty times 1 − exp(−d / l): d is the distance to the nearest voxel
-    that is annotated or lies in a chosen slice, l the mean of d over the volume before any is chosen. So neighbours of
-    an annotated slice teach little, and the less so the fewer slices there are. The slice through the largest sum of
-    it is chosen.
+    A label tells something of its surroundings: at a distance d from the nearest one exp(−d / l) is known, where l is
+    the mean of d over the volume, at least `LEAST_REACH` voxels. What is unknown is the model's uncertainty times the
+    rest. The slice is chosen that leaves the least of it: one through what the model is unsure of, with much of that on
+    both sides, far from what is annotated.
 
     Args:
         uncertainty: ``(z, y, x)``, 0 where the model is sure and 1 where it is undecided.
@@ -57,61 +64,95 @@ def suggest_slices(
     Raises:
         InputError: if fewer than one is asked for.
     """
-    from scipy.ndimage import distance_transform_edt
-
     if count < 1:
         raise InputError(f"Expected one slice or more to suggest. Received: {count}")
-    if labelled.any():
-        distance = distance_transform_edt(~labelled, sampling=spacing).astype(np.float32)
-    else:
-        distance = np.full(labelled.shape, np.inf, np.float32)
-    reach = float(distance.mean())
+    distance = _distance(labelled, spacing)
+    edges = np.asarray(spacing, np.float64)
+    reach = float(distance.mean()) if labelled.any() else FIRST_REACH * float(np.mean(edges * labelled.shape))
+    reach = max(reach, LEAST_REACH * float(edges.mean()))
+    cells = _Cells(uncertainty, np.exp(-distance / np.float32(reach)), edges / reach)
+    whole = cells.unknown
     chosen: list[Suggestion] = []
-    whole = 0.0
-    for _ in range(count):
-        unknown = _unknown(uncertainty, distance, reach)
-        whole = whole or float(unknown.sum(dtype=np.float64))
-        sums = [unknown.sum(axis=_across(axis), dtype=np.float64) for axis in range(3)]
-        axis = int(np.argmax([each.max() for each in sums]))
-        index = int(sums[axis].argmax())
-        if not sums[axis][index] > 0:
+    while len(chosen) < count and cells.unknown > 0:
+        axis, index, gain = cells.best_slice()
+        if gain <= 0:
             break
+        cells.learn(axis, index)
         plane = (slice(None),) * axis + (index,)
-        chosen.append(
-            Suggestion(
-                axis,
-                index,
-                float(sums[axis][index]) / whole,
-                float(uncertainty[plane].mean()),
-                float(distance[plane].mean()),
-            )
-        )
-        if not np.isfinite(reach):  # nothing was annotated: the first slice is what the next are measured from
-            reach = float(_to_slice(axis, index, labelled.shape, spacing).mean())
-        np.minimum(distance, _to_slice(axis, index, labelled.shape, spacing), out=distance)
+        apart = distance[plane].mean() if labelled.any() else np.inf
+        chosen.append(Suggestion(axis, index, gain / whole, float(uncertainty[plane].mean()), float(apart)))
     return chosen
+
+
+class _Cells:
+    """A volume in cells of some voxels.
+
+    Args:
+        uncertainty: ``(z, y, x)``.
+        known: ``(z, y, x)``, 0–1, from what is annotated.
+        spacing: of the voxels along z, y, x, in units of the distance at which 1/e is known.
+    """
+
+    def __init__(
+        self, uncertainty: NDArray[np.float32], known: NDArray[np.float32], spacing: NDArray[np.float64]
+    ) -> None:
+        self._shape, self._spacing = uncertainty.shape, spacing
+        size = max((uncertainty.size / CELLS) ** (1 / 3), 1.0)
+        self._starts = [np.unique((np.arange(0, length, size)).astype(int)) for length in self._shape]
+        self._uncertainty = self._sums(uncertainty)
+        voxels = self._sums(np.ones_like(uncertainty))
+        self._known = self._sums(known) / voxels
+        self._centres = [
+            (starts + np.append(starts[1:], length) - 1) / 2
+            for starts, length in zip(self._starts, self._shape, strict=True)
+        ]
+
+    @property
+    def unknown(self) -> float:
+        """In all cells."""
+        return float((self._uncertainty * (1 - self._known)).sum())
+
+    def best_slice(self) -> tuple[int, int, float]:
+        """The slice that leaves the least unknown: its axis, its index, and by how much that would be less."""
+        best = (0, 0, 0.0)
+        for axis, length in enumerate(self._shape):
+            for index in range(length):
+                gain = self._gain(axis, index)
+                if gain > best[2]:
+                    best = axis, index, gain
+        return best
+
+    def learn(self, axis: int, index: int) -> None:
+        """Take a slice for annotated."""
+        np.maximum(self._known, self._taught(axis, index), out=self._known)
+
+    def _gain(self, axis: int, index: int) -> float:
+        more = self._taught(axis, index) - self._known
+        return float((self._uncertainty * np.maximum(more, 0)).sum())
+
+    def _taught(self, axis: int, index: int) -> NDArray[np.float64]:
+        """What a slice makes known of each cell; to be broadcast to ``(z, y, x)``."""
+        known = np.exp(-np.abs(self._centres[axis] - index) * self._spacing[axis])
+        return known.reshape([-1 if other == axis else 1 for other in range(3)])
+
+    def _sums(self, voxels: NDArray[np.float32]) -> NDArray[np.float64]:
+        sums: NDArray[np.float64] = voxels.astype(np.float64)
+        for axis, starts in enumerate(self._starts):
+            sums = np.add.reduceat(sums, starts, axis=axis)
+        return sums
+
+
+def _distance(labelled: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[np.float32]:
+    """To the nearest label; infinite where there is none."""
+    from scipy.ndimage import distance_transform_edt
+
+    if not labelled.any():
+        return np.full(labelled.shape, np.inf, np.float32)
+    distance: NDArray[np.float32] = distance_transform_edt(~labelled, sampling=spacing).astype(np.float32)
+    return distance
 
 
 def as_slices(suggestions: Sequence[Suggestion]) -> AnnotatedSlices:
     """The slices, by axis."""
     z, y, x = (tuple(each.index for each in suggestions if each.axis == axis) for axis in range(3))
     return AnnotatedSlices(z, y, x)
-
-
-def _unknown(uncertainty: NDArray[np.float32], distance: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    if not np.isfinite(reach):
-        return uncertainty
-    if reach == 0:
-        return np.zeros_like(uncertainty)
-    unknown: NDArray[np.float32] = uncertainty * -np.expm1(-distance / np.float32(reach))
-    return unknown
-
-
-def _across(axis: int) -> tuple[int, ...]:
-    return tuple(other for other in range(3) if other != axis)
-
-
-def _to_slice(axis: int, index: int, shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.float32]:
-    """Distances to a slice, to be broadcast to ``(z, y, x)``."""
-    along = np.abs(np.arange(shape[axis], dtype=np.float32) - index) * np.float32(spacing[axis])
-    return along.reshape([-1 if other == axis else 1 for other in range(3)])

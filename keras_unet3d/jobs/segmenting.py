@@ -8,8 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_unet3d.annotation import LabelScheme, Meaning, dataset_from_pairs, load_cases
 from keras_unet3d.errors import InputError
+from keras_unet3d.jobs.annotated_image import read_annotated
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
 from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.working_image import WorkingImage
@@ -19,9 +19,7 @@ from keras_unet3d.volumes.voxels import as_array
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from keras_unet3d.annotation import Meaning
     from keras_unet3d.inference.job import SegmentationJob, Statistics
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.planning import Plan
@@ -117,7 +115,7 @@ def plan_segmentation(
     """
     with ExitStack() as opened:
         if keep is not None:
-            image, _ = _kept(image, keep, described_models(model)[0][1].scheme, meaning)
+            image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
         working, job = _segmentation_job(image, model, options, opened, None, in_memory=in_memory)
         warnings = (*working.warnings, *job.warnings)
         return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, warnings, working.resampled)
@@ -169,7 +167,7 @@ def segment(
     facts = facts_of(image, models, options, keep) if output is not None else {}
     kept = None
     if keep is not None:
-        image, kept = _kept(image, keep, scheme, meaning)
+        image, kept = read_annotated(image, keep, scheme, meaning)
     with ExitStack() as opened:
         unfinished = None
         if output is not None:
@@ -251,17 +249,3 @@ def _segmentation_job(
         in_memory=in_memory,
     )
     return working, job
-
-
-def _kept(image: Any, keep: PathLike, scheme: LabelScheme, meaning: Meaning | None) -> tuple[Volume, NDArray[np.int16]]:
-    """Image and class index of its annotation in the model's scheme, read and checked as a dataset of one case is."""
-    if isinstance(image, Volume):
-        raise InputError(
-            f"keep needs the file of the image, to compare its grid with {keep}. Received: a volume in memory"
-        )
-    read = load_cases(replace(dataset_from_pairs([image], [keep]), scheme=scheme), meaning, to_learn=False)
-    (case,) = read.cases
-    try:  # what is said of unpainted voxels can take a class out of the scheme, or bring one in
-        return case.image, scheme.index_of(case.class_index, read.scheme)
-    except InputError as error:
-        raise InputError(f"{keep}: {error}") from error

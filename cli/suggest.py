@@ -1,0 +1,96 @@
+"""`unet3d suggest`: which slice to annotate next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+from unet3d_cli.options import Channels, debug_option, json_option, meaning_options, quiet_option, read_meaning
+
+
+@click.command("suggest", short_help="Which slices to annotate next.")
+@click.argument("image", type=Channels())
+@click.option(
+    "--annotation",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="What is annotated of IMAGE so far.",
+)
+@click.option(
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FOLDER",
+    help="The model that learned from it; the newest version in models/unet3d unless said otherwise. Of several, or of "
+    "one made by fit --folds, it counts where they contradict each other.",
+)
+@click.option("--count", type=int, default=5, show_default=True, help="Slices.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    default="suggestions",
+    show_default=True,
+    help="Folder for the pictures and the file to go on with.",
+)
+@meaning_options
+@quiet_option
+@json_option
+@debug_option
+def command(
+    image: Any,
+    annotation: Path,
+    models: tuple[Path, ...],
+    count: int,
+    folder: Path,
+    annotated_slices: tuple[str, ...],
+    unlabeled: int | None,
+    dense: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Say which slices of IMAGE to annotate next: through much that the model is unsure of, far from what is annotated.
+
+    Writes a picture of each, and an annotation file in which these slices are filled with what the model says: correct
+    them in 3D Slicer, ITK-SNAP, napari or Fiji, and train again with that file.
+
+    \b
+    Examples:
+      unet3d suggest a.nii.gz --annotation a_slices.nii.gz
+      unet3d suggest a.nii.gz --annotation a_slices.nii.gz --count 3 --model models/first --model models/second
+    """
+    from unet3d_cli.progress import VoxelProgress
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d import api
+
+    terminal = Terminal(quiet=quiet, as_json=as_json)
+    meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
+    with VoxelProgress(terminal) as progress:
+        found = api.suggest(
+            image,
+            annotation,
+            folder,
+            model=list(models) or api.DEFAULT_MODEL,
+            count=count,
+            meaning=meaning,
+            progress=progress.done,
+        )
+    terminal.say("To annotate next, that which would teach most first:")
+    rows = [
+        [each.name, f"{each.gain:.1%}", f"{each.uncertainty:.3f}", f"{each.distance:.3g} {found.unit}".strip()]
+        for each in found.slices
+    ]
+    terminal.table(["slice", "of what is unknown", "uncertainty", "from what is annotated"], rows)
+    terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then:")
+    again = ["unet3d", "fit", "--image", ",".join(map(str, image)), "--annotation", str(found.annotation)]
+    if found.annotated_slices is not None:
+        again += ["--annotated-slices", str(found.annotated_slices)]
+    if unlabeled is not None:
+        again += ["--unlabeled", str(unlabeled)]
+    terminal.say(f"  {shlex.join(again)}")
+    terminal.result(found.as_json())

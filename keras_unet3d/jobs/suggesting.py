@@ -1,0 +1,195 @@
+"""`suggest`: which slices of an image to annotate next, prepared for an editor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_unet3d.annotation.labels import UNLABELED
+from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.errors import InputError
+from keras_unet3d.jobs.annotated_image import read_annotated
+from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
+from keras_unet3d.jobs.segmenting import segment
+from keras_unet3d.volumes import read_labels, suffix_of, write_labels
+from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.formats import WRITABLE
+from keras_unet3d.volumes.whole_file import written_whole_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from keras_unet3d.annotation import LabelScheme, Meaning
+    from keras_unet3d.evaluation.suggestion import Suggestion
+    from keras_unet3d.serving.saved_model import LoadedModel
+    from keras_unet3d.volumes import Volume
+
+ANNOTATION = "annotation"
+"""The name of the file to go on with, without its suffix."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestions:
+    """What `suggest` leaves.
+
+    Attributes:
+        slices: to annotate, that which would teach most first.
+        folder: with everything that was written.
+        annotation: the file to go on with: what was annotated, and in the suggested slices what the model says, to be
+            corrected; every other voxel is as it was.
+        pictures: of each slice: the image, and the prediction over it.
+        unit: of distances, empty where it is not known.
+        annotated_slices: where unpainted voxels are 0: all slices that are annotated once the suggested ones are
+            corrected; else None.
+    """
+
+    slices: tuple[Suggestion, ...]
+    folder: Path
+    annotation: Path
+    pictures: tuple[Path, ...]
+    unit: str
+    annotated_slices: AnnotatedSlices | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "slices": [
+                {
+                    "slice": each.name,
+                    "axis": AXES[each.axis],
+                    "index": each.index,
+                    "gain": each.gain,
+                    "uncertainty": each.uncertainty,
+                    "distance": each.distance if np.isfinite(each.distance) else None,
+                    "picture": str(picture),
+                }
+                for each, picture in zip(self.slices, self.pictures, strict=True)
+            ],
+            "unit": self.unit,
+            "annotation": str(self.annotation),
+            "annotated_slices": None if self.annotated_slices is None else str(self.annotated_slices),
+        }
+
+
+def suggest(
+    image: PathLike | Sequence[PathLike],
+    annotation: PathLike,
+    folder: PathLike = "suggestions",
+    *,
+    model: Models = DEFAULT_MODEL,
+    count: int = 5,
+    meaning: Meaning | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Suggestions:
+    """Say which slices of an annotated image to annotate next, and prepare them.
+
+    The model is unsure where its probabilities are undecided (their entropy); several networks, of an ensemble or of
+    several models, where they contradict each other (Houlsby et al. 2011, "Bayesian active learning for classification
+    and preference learning": the entropy of their mean less the mean of their entropies). Slices are chosen by
+    `keras_unet3d.evaluation.suggestion.suggest_slices`.
+
+    Args:
+        image: a file, or several files, one per channel.
+        annotation: labels on its grid, in some slices.
+        folder: to be made; it must not exist, or be empty.
+        model: a folder, with or without the version, a loaded model, or several of them.
+        count: slices.
+        meaning: how to read unpainted voxels, where model and file do not say.
+        progress: told the share of the work that is done.
+
+    Raises:
+        InputError: if image, annotation and model do not fit each other, or the folder is in use.
+        WorkError: if writing fails.
+    """
+    from keras_unet3d.evaluation.suggestion import as_slices, suggest_slices
+
+    models = described_models(model)
+    scheme = models[0][1].scheme
+    volume, class_index = read_annotated(image, annotation, scheme, meaning)
+    if count < 1:
+        raise InputError(f"Expected one slice or more to suggest. Received: {count}")
+    labelled = class_index != UNLABELED
+    networks = [load_model(source) if isinstance(source, str | Path) else source for source, _ in models]
+    with written_whole_folder(folder) as unfinished:
+        predicted, uncertainty = _unsure(volume, networks, progress or (lambda _: None))
+        found = suggest_slices(uncertainty, labelled, volume.grid.spacing, count)
+        suggested = as_slices(found)
+        painted = read_labels(annotation)
+        suffix = suffix_of(Path(annotation))
+        name = f"{ANNOTATION}{suffix if suffix in WRITABLE else '.nii.gz'}"
+        prefilled = np.where(suggested.mask(labelled.shape) & ~labelled, scheme.label_values(predicted), painted.voxels)
+        write_labels(
+            unfinished / name, replace(painted, voxels=prefilled, segments={**scheme.segments, **painted.segments})
+        )
+        pictures = []
+        for number, each in enumerate(found, 1):
+            pictures.append(f"{number}_{each.name.replace('=', '')}.png")
+            _write_picture(unfinished / pictures[-1], volume, predicted, each, scheme)
+    folder = Path(folder)
+    given = meaning.slices_of(Path(annotation).name) if meaning else None
+    return Suggestions(
+        tuple(found),
+        folder,
+        folder / name,
+        tuple(folder / picture for picture in pictures),
+        volume.grid.unit,
+        None if given is None else _together(given, suggested),
+    )
+
+
+def _unsure(
+    volume: Volume, models: Sequence[LoadedModel], progress: Callable[[float], None]
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """The most probable class of each voxel and how unsure it is, 0–1, both ``(z, y, x)``."""
+    from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.inference.results import entropy
+    from keras_unet3d.serving.saved_model import LoadedModel
+
+    members = [LoadedModel(each.path, each.description, network) for each in models for network in each.networks]
+    options = SegmentOptions(probabilities=True)
+    mean = np.zeros((*volume.grid.shape, models[0].classes), np.float32)
+    own = np.zeros(volume.grid.shape, np.float32)
+    for number, member in enumerate(members):
+
+        def told(share: float, number: int = number) -> None:
+            progress((number + share) / len(members))
+
+        found = segment(volume, model=member, options=options, progress=told).probabilities
+        if found is None:
+            raise RuntimeError("Probabilities that were asked for are returned.")
+        mean += found.voxels
+        own += entropy(found.voxels)
+    mean /= len(members)
+    whole = entropy(mean)
+    unsure = whole if len(members) == 1 else np.maximum(whole - own / np.float32(len(members)), 0)
+    return mean.argmax(axis=-1).astype(np.int16), unsure
+
+
+def _write_picture(
+    file: Path, volume: Volume, predicted: NDArray[np.int16], slice_: Suggestion, scheme: LabelScheme
+) -> None:
+    from PIL import Image
+
+    from keras_unet3d.annotation.pictures import slice_panel
+
+    z, y, x = (slice_.index if axis == slice_.axis else 0 for axis in range(3))
+    panel = slice_panel(
+        volume.voxels,
+        [predicted],
+        axis=AXES[slice_.axis],
+        at=(z, y, x),
+        spacing=volume.grid.spacing,
+        colours=scheme.colours,
+        longest=512,
+    )
+    Image.fromarray(panel).save(file)
+
+
+def _together(first: AnnotatedSlices, second: AnnotatedSlices) -> AnnotatedSlices:
+    z, y, x = (mine + theirs for mine, theirs in zip(first.per_axis, second.per_axis, strict=True))
+    return AnnotatedSlices(z, y, x)

@@ -1,0 +1,68 @@
+"""What is suggested can be corrected and learned from as it is written."""
+
+import numpy as np
+import pytest
+
+import keras_unet3d as unet3d
+from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.phantom import write_phantom_dataset
+
+MODEL = "models/kidney-phantom"
+
+
+@pytest.fixture(scope="module")
+def kidney(tmp_path_factory):
+    """Paths of an image, and of its annotation in three slices."""
+    data = write_phantom_dataset(tmp_path_factory.mktemp("suggest") / "data", (24, 40, 48), volumes=1)
+    truth = unet3d.read_labels(data / "truth" / "kidney_1.nii.gz")
+    few = np.where(AnnotatedSlices(z=(12,), y=(20,), x=(24,)).mask(truth.voxels.shape), truth.voxels, np.uint8(3))
+    unet3d.write_labels(data / "few.nii.gz", truth.with_voxels(few, truth.segments))
+    return data / "images" / "kidney_1.nii.gz", data / "few.nii.gz"
+
+
+def test_suggested_slices_hold_the_prediction_and_nothing_else_changes(kidney, tmp_path):
+    image, annotation = kidney
+    found = unet3d.suggest(image, annotation, tmp_path / "next", model=MODEL, count=2)
+    before, after = (unet3d.read_labels(file) for file in (annotation, found.annotation))
+    assert after.grid == before.grid
+    assert {value: each.name for value, each in after.segments.items()} == {
+        value: each.name for value, each in before.segments.items()
+    }
+    predicted = unet3d.segment(image, model=MODEL).labels.voxels
+    suggested = np.zeros(before.voxels.shape, bool)
+    for each in found.slices:
+        np.moveaxis(suggested, each.axis, 0)[each.index] = True
+    new = suggested & (before.voxels == 3)
+    assert new.any()
+    np.testing.assert_array_equal(after.voxels[new], predicted[new])
+    np.testing.assert_array_equal(after.voxels[~new], before.voxels[~new])
+    assert [picture.exists() for picture in found.pictures] == [True, True]
+    assert found.annotated_slices is None
+
+
+def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(tmp_path):
+    """ITK-SNAP's meaning of 0; the model has learned so, too."""
+    rng = np.random.default_rng(0)
+    ball = sum((axis - 8) ** 2 for axis in np.ogrid[:16, :16, :16]) < 30
+    grid = unet3d.Grid(ball.shape, unit="mm")
+    image = (100 * ball + rng.normal(0, 10, ball.shape)).astype(np.float32)
+    unet3d.write_image(tmp_path / "a.nii.gz", unet3d.Volume(image[..., None], grid))
+    slices = AnnotatedSlices(z=(8,), y=(8,))
+    painted = np.where(slices.mask(ball.shape), ball, 0).astype(np.uint8)
+    unet3d.write_labels(tmp_path / "l.nii.gz", unet3d.Volume(painted, grid))
+    meaning = unet3d.Meaning(slices)
+    files = unet3d.dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "l.nii.gz"])
+    settings = unet3d.read_settings(None, {"steps": 2, "network.filters": 2, "network.depth": 1})
+    model = unet3d.fit(files, settings, meaning=meaning, models=tmp_path / "m", runs=tmp_path / "r").model
+    found = unet3d.suggest(
+        tmp_path / "a.nii.gz", tmp_path / "l.nii.gz", tmp_path / "next", model=model, count=1, meaning=meaning
+    )
+    assert set(slices) < set(found.annotated_slices)
+    assert len(found.annotated_slices) == 3
+
+
+def test_a_folder_in_use_is_not_touched(kidney, tmp_path):
+    (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(unet3d.InputError, match="use"):
+        unet3d.suggest(*kidney, tmp_path, model=MODEL)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
