@@ -133,7 +133,7 @@ class _Cells:
     def _taught(self, axis: int, index: int) -> NDArray[np.float64]:
         """What a slice makes known of each cell; to be broadcast to ``(z, y, x)``."""
         known = np.exp(-np.abs(self._centres[axis] - index) * self._spacing[axis])
-        return known.reshape([-1 if other == axis else 1 for other in range(3)])
+        return np.asarray(known.reshape([-1 if other == axis else 1 for other in range(3)]))
 
     def _sums(self, voxels: NDArray[np.float32]) -> NDArray[np.float64]:
         sums: NDArray[np.float64] = voxels.astype(np.float64)
