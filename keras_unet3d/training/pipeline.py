@@ -25,7 +25,7 @@ from keras_unet3d.errors import WorkError
 from keras_unet3d.training.sampling import Place, Sampler, TrainingVolume
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.training.tile_images import TileInputs, make_image, tile_inputs_spec
-from keras_unet3d.volumes.box import Box, read_mirrored
+from keras_unet3d.volumes.box import Box, Triple, read_mirrored
 
 ATTEMPTS = 8
 """How often a tile whose labels were deformed away is drawn again. The last attempt deforms nothing."""
@@ -69,6 +69,7 @@ class TrainingBatches:
         worker: int = 0,
         workers: int = 1,
     ) -> None:
+        self._settings, self._volumes = settings, volumes
         self._draw = _Draw(settings, volumes)
         self._engine = choose_engine(settings.engine)
         self._weight_of = tf.constant([0.0, *class_weights], tf.float32)
@@ -109,11 +110,24 @@ class TrainingBatches:
             batches = samples.batch(here, drop_remainder=True)
         return batches.prefetch(2).with_options(options)
 
-    def move(self, step: int, *, on_device: bool) -> None:
-        """Go on, within the ``with`` statement, with the batch of `step`; images are made elsewhere from now on."""
+    @property
+    def tile(self) -> Triple:
+        """Voxels of the input along z, y, x."""
+        return self._draw.tile
+
+    def move(self, step: int, *, on_device: bool, tile: Triple) -> None:
+        """Go on, within the ``with`` statement, with the batch of `step`: made elsewhere, or of other tiles.
+
+        Args:
+            step: of the next batch.
+            on_device: whether images are left to be made by who takes the batches.
+            tile: voxels along z, y, x.
+        """
         self.__exit__()
         self._closed.assign(False)
         self.on_device = on_device
+        if tile != self.tile:
+            self._draw = _Draw(self._settings.model_copy(update={"tile": tile}), self._volumes)
         self._dataset = self._from(step)
         self.__enter__()
 

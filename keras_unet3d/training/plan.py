@@ -15,7 +15,7 @@ from keras_unet3d.training.pooling import choose_depth, choose_unpooled
 from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
 from keras_unet3d.training.step_memory import must_recompute, step_memory
-from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile
+from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile, usual_tile
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.units import IN_MM
@@ -31,6 +31,8 @@ SIGMA_OF_EDGE = 0.038
 """Displacement at a control point as a share of the mean edge of a volume."""
 BFLOAT16_FILTERS = 8
 """Base filters of a network that is trained in bfloat16, at least: with 2, on a CPU, losses stopped being numbers."""
+FIRST_TILE_SHARE = 0.375
+"""Of the voxels of a tile, those of the tiles that training begins with, at most."""
 SHORT_MINUTES = 20.0
 """With less time than this on a CPU, more steps of a narrower network learn more."""
 
@@ -113,6 +115,10 @@ def resolve(
         return choice.tile, f"volumes of about {size}, {_why_tile(choice, geometry, limit, has_gpu=has_gpu)}"
 
     tile = decided("tile", settings.tile, choose)
+    first_tile = settings.first_tile or tile
+    if settings.first_tile is None and settings.tile is None and _holds_a_volume(tile, typical, padding):
+        smaller = usual_tile(typical, spacing, geometry, int(FIRST_TILE_SHARE * prod(tile)))
+        first_tile = decided("first_tile", None, lambda: (smaller, _why_first_tile(smaller, tile)))
     normalization = decided(
         "network.normalization", network.normalization, lambda: _normalization(tile, typical, padding, size)
     )
@@ -134,6 +140,7 @@ def resolve(
             "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
             "loss": settings.loss.model_copy(update={"class_weights": weights}),
             "tile": tile,
+            "first_tile": first_tile,
             "batch_size": batch_size,
         }
     )
@@ -245,6 +252,11 @@ def _batch_size(padding: Padding, parts: int) -> tuple[int, str]:
     return parts, f"one large tile a step{_each(parts)}, as in the paper"
 
 
+def _why_first_tile(smaller: Triple, tile: Triple) -> str:
+    times = prod(tile) / prod(smaller)
+    return f"a tile holds a whole volume; in the first half, parts of it, {times:.2g} times as many for the same work"
+
+
 def _each(parts: int) -> str:
     return "" if parts == 1 else f" for each of {parts} devices, or parts of a batch,"
 
@@ -282,9 +294,13 @@ def _usual_padding(settings: Settings, typical: Sequence[int], size: str) -> tup
 
 
 def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> tuple[str, str]:
-    if padding == "same" and all(edge >= length for edge, length in zip(tile, typical, strict=True)):
+    if _holds_a_volume(tile, typical, padding):
         return "instance", f"a tile holds a whole volume of about {size}: each is normalised by its own statistics"
     return "batch", "as in the paper; its statistics are fixed after training, so that tiles leave no seams"
+
+
+def _holds_a_volume(tile: Triple, typical: Sequence[int], padding: Padding) -> bool:
+    return padding == "same" and all(edge >= length for edge, length in zip(tile, typical, strict=True))
 
 
 def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:

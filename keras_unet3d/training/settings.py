@@ -179,6 +179,7 @@ class Settings(_Settings):
         working_spacing: that all cases are resampled to, and images that are segmented; without a unit, in that of the
             data. ``"none"`` resamples nothing. None is the median where cases differ.
         tile: the network's input.
+        first_tile: a smaller one, in the first half of the work; the same as `tile` where there is none. None decides.
         batch_size: tiles per step, those of all devices together.
         accumulate: parts that a batch is computed in, one after the other, where memory does not hold it at once; their
             gradients add up. Batch normalisation and soft Dice are those of each part.
@@ -199,6 +200,7 @@ class Settings(_Settings):
     start: str | None = None
     working_spacing: WorkingSpacing | None = None
     tile: NamedSizes | None = None
+    first_tile: NamedSizes | None = None
     batch_size: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)
     recompute: bool | None = None
@@ -236,11 +238,13 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _tile_fits_network(self) -> Self:
         network = self.network
-        if self.tile is not None and None not in (network.padding, network.unpooled):
-            for name, size, axis in zip(AXES, self.tile, network.geometry.axes, strict=True):
+        if None in (network.padding, network.unpooled):
+            return self
+        for setting, tile in (("tile", self.tile), ("first_tile", self.first_tile)):
+            for name, size, axis in zip(AXES, tile or (), network.geometry.axes, strict=False):
                 if not axis.is_valid(size):
                     raise ValueError(
-                        f"tile {name}={size}: the {axis.padding!r} network takes {axis.minimum}, "
+                        f"{setting} {name}={size}: the {axis.padding!r} network takes {axis.minimum}, "
                         f"{axis.minimum + axis.multiple}, … voxels; the next is {axis.nearest_valid(size)}"
                     )
         return self

@@ -26,6 +26,7 @@ from keras_unet3d.training.recent import RecentSteps
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.schedule import learning_rate
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.stages import tile_at
 from keras_unet3d.training.start import Start, begin_with
 from keras_unet3d.training.step import TrainingStep, build_optimizer
 from keras_unet3d.training.tile_images import ImagesError
@@ -159,7 +160,7 @@ class Training:
         crew, schedule = self._crew, settings.optimizer.schedule
         place = AugmentationPlace(settings, crew)
         batches = TrainingBatches(
-            settings,
+            settings.model_copy(update={"tile": tile_at(settings, *crew.agreed([budget.progress(state.step)]))}),
             self._volumes,
             self._weights,
             state.step,
@@ -173,6 +174,9 @@ class Training:
                 progress, interrupts = crew.summed([here, interrupted()])
                 if progress >= 1 or interrupts:
                     break
+                tile = tile_at(settings, progress)
+                if (tile, place.on_device) != (batches.tile, batches.on_device):
+                    batches.move(state.step, on_device=place.on_device, tile=tile)
                 rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
                 waited = self._learn(batches, place, rate, recent, state)
                 self._report(recent, budget, state, rate)
@@ -180,8 +184,6 @@ class Training:
                 lap = time.monotonic()
                 if said:
                     self._listener.say(said)
-                if place.on_device != batches.on_device:
-                    batches.move(state.step, on_device=place.on_device)
                 late = time.monotonic() - saved > CHECKPOINT_SECONDS
                 due, late = map(bool, crew.agreed([self._is_due(state, budget), late]))
                 if due or late:
@@ -227,7 +229,7 @@ class Training:
         except (tf.errors.ResourceExhaustedError, ImagesError) as error:
             if place.on_trial:
                 self._listener.say(place.give_up(str(error).splitlines()[0]))
-                batches.move(state.step, on_device=False)
+                batches.move(state.step, on_device=False, tile=batches.tile)
                 return self._learn(batches, place, rate, recent, state)
             if isinstance(error, ImagesError):
                 raise

@@ -29,6 +29,7 @@ def test_large_volumes_get_the_papers_network_on_a_gpu():
     settings, decisions = resolve(Settings(), [(120, 140, 140)], (1.2, 1, 1), has_gpu=True)
     assert (settings.network.padding, settings.network.filters, settings.tile) == ("valid", 32, (116, 132, 132))
     assert settings.batch_size == 1
+    assert settings.first_tile == settings.tile
     assert settings.network.normalization == "batch"
     assert any("x=44 y=44 z=28" in str(decision) for decision in decisions)
 
@@ -37,6 +38,7 @@ def test_small_volumes_are_learned_whole_and_padded():
     settings, decisions = resolve(Settings(), [(36, 50, 35)], (1, 1, 1), has_gpu=False)
     assert (settings.network.padding, settings.tile, settings.batch_size) == ("same", (40, 56, 40), 2)
     assert settings.network.normalization == "instance"
+    assert settings.first_tile == (32, 32, 32)
     assert {decision.setting for decision in decisions} == {
         "network.filters",
         "precision",
@@ -44,6 +46,7 @@ def test_small_volumes_are_learned_whole_and_padded():
         "network.unpooled",
         "network.padding",
         "tile",
+        "first_tile",
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",

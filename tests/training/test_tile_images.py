@@ -57,11 +57,11 @@ def test_batches_that_move_go_on_with_the_step_that_is_asked_for(resolved, noise
         expected = [next(whole)[0] for _ in range(4)]
     with TrainingBatches(resolved(), [noise], (2.0, 3.0)) as batches:
         np.testing.assert_array_equal(next(batches)[0], expected[0])
-        batches.move(1, on_device=True)
+        batches.move(1, on_device=True, tile=batches.tile)
         assert batches.on_device
         for image in expected[1:3]:
             np.testing.assert_allclose(with_images(next(batches))[0], image, atol=1e-4)
-        batches.move(3, on_device=False)
+        batches.move(3, on_device=False, tile=batches.tile)
         np.testing.assert_array_equal(next(batches)[0], expected[3])
 
 

@@ -110,8 +110,8 @@ print(json.dumps(notes.sayings))
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"recompute": True, "augment_on": "device"}],
-    ids=["usual", "computed twice, images on the device"],
+    [{"first_tile": "x=4 y=8 z=8"}, {"recompute": True, "augment_on": "device"}],
+    ids=["smaller tiles first", "computed twice, images on the device"],
 )
 def test_a_run_that_died_ends_bit_for_bit_as_one_that_did_not(tmp_path, run_alone, changes):
     """It dies in step 4 of 6, after the checkpoint of step 3. Repeatable only where TensorFlow has not started yet."""
