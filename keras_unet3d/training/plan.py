@@ -118,7 +118,8 @@ def resolve(
     first_tile = settings.first_tile or tile
     if settings.first_tile is None and settings.tile is None and _holds_a_volume(tile, typical, padding):
         smaller = usual_tile(typical, spacing, geometry, int(FIRST_TILE_SHARE * prod(tile)))
-        first_tile = decided("first_tile", None, lambda: (smaller, _why_first_tile(smaller, tile)))
+        if prod(smaller) < prod(tile):
+            first_tile = decided("first_tile", None, lambda: (smaller, _why_first_tile(smaller, tile)))
     normalization = decided(
         "network.normalization", network.normalization, lambda: _normalization(tile, typical, padding, size)
     )
