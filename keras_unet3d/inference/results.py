@@ -12,11 +12,15 @@ from keras_unet3d.volumes.volume import Grid
 from keras_unet3d.volumes.voxels import Part, Voxels
 
 
-class Store(Voxels, Protocol):
-    """Voxels that are written box by box: `HeldVoxels` in memory, `ScratchVoxels` on disk."""
+class Sink(Protocol):
+    """Takes voxels box by box."""
 
     def write(self, box: Box, voxels: NDArray[Any]) -> None:
-        """Write a box."""
+        """Take a box."""
+
+
+class Store(Voxels, Sink, Protocol):
+    """Voxels that are written box by box: `HeldVoxels` in memory, `ScratchVoxels` on disk."""
 
 
 class HeldVoxels:
@@ -54,13 +58,13 @@ class Results:
     probabilities: Store | None = None
     uncertainty: Store | None = None
 
-    def write(self, box: Box, probabilities: NDArray[np.float32]) -> None:
+    def write(self, box: Box, voxels: NDArray[np.float32]) -> None:
         """Reduce the probabilities ``(z, y, x, class)`` of a box to what is wanted."""
-        self.classes.write(box, probabilities.argmax(axis=-1).astype(self.classes.dtype))
+        self.classes.write(box, voxels.argmax(axis=-1).astype(self.classes.dtype))
         if self.probabilities is not None:
-            self.probabilities.write(box, probabilities)
+            self.probabilities.write(box, voxels)
         if self.uncertainty is not None:
-            self.uncertainty.write(box, entropy(probabilities)[..., None])
+            self.uncertainty.write(box, entropy(voxels)[..., None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.inference.predictor import Predictor
-from keras_unet3d.inference.results import HeldVoxels, Results, class_dtype
+from keras_unet3d.inference.results import HeldVoxels, Results, Sink, class_dtype
 from keras_unet3d.inference.slabs import read_ahead
 from keras_unet3d.inference.tiles import TilePlan
 from keras_unet3d.volumes.axes import named
@@ -31,7 +31,7 @@ def segment_voxels(
     plan: TilePlan,
     *,
     progress: Progress | None = None,
-    probabilities: NDArray[np.float32] | None = None,
+    probabilities: Sink | None = None,
 ) -> NDArray[Any]:
     """Give every voxel of a volume its most probable class, in memory.
 
@@ -43,7 +43,7 @@ def segment_voxels(
         predictor: gives class probabilities for raw tiles.
         plan: for this volume and the predictor's geometry.
         progress: told after every slab.
-        probabilities: an array ``(z, y, x, class)`` to write them into, if they are wanted.
+        probabilities: what they are written to, box by box, if they are wanted.
 
     Returns:
         Class indices ``(z, y, x)``: uint8, uint16 above 256 classes.
@@ -57,7 +57,8 @@ def segment_voxels(
     if predictor.tile_dependent and len(plan) > 1:
         warnings.warn(tiles_matter(plan), stacklevel=2)
     classes = np.empty(image.shape[:3], dtype=class_dtype(predictor.classes))
-    results = Results(HeldVoxels(classes), None if probabilities is None else HeldVoxels(probabilities))
+    held = Results(HeldVoxels(classes))
+    results = held if probabilities is None else _Both(held, probabilities)
     written = 0
 
     def wrote(_: int, box: Box) -> None:
@@ -68,6 +69,19 @@ def segment_voxels(
 
     TileWork(image, plan, predictor.intensity(image), results, wrote).run([predictor])
     return classes
+
+
+@dataclass(frozen=True, eq=False)
+class _Both:
+    """Two takers of probabilities."""
+
+    first: Sink
+    second: Sink
+
+    def write(self, box: Box, voxels: NDArray[np.float32]) -> None:
+        """Hand a box to both."""
+        self.first.write(box, voxels)
+        self.second.write(box, voxels)
 
 
 @dataclass(eq=False)
@@ -81,7 +95,7 @@ class TileWork:
         image: raw ``(z, y, x, channel)``.
         plan: for this volume.
         intensity: offset and scale ``(channel, 2)`` of the volume.
-        results: where to.
+        results: takes the probabilities ``(z, y, x, class)`` of each box.
         wrote: told each box that was written, with the number of its tile; from one thread at a time.
         written: planes of each tile that are written already, by its number.
     """
@@ -89,7 +103,7 @@ class TileWork:
     image: Voxels
     plan: TilePlan
     intensity: NDArray[np.float32]
-    results: Results
+    results: Sink
     wrote: Callable[[int, Box], None]
     written: Mapping[int, int] = field(default_factory=dict)
 

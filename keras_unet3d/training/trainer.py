@@ -152,7 +152,7 @@ class Training:
         if state.step:
             self._listener.say(f"Continuing at step {state.step}, after {state.seconds / 60:.1f} minutes.")
         else:
-            self._monitor.start(self._model, settings.model_dump_json(indent=1, exclude_none=True))
+            self._monitor.start(self._model, settings.model_dump(mode="json", exclude_none=True))
         budget = Budget(settings.minutes, settings.steps, state.seconds, self._start)
         budget.keep_back(state.longest_validation)
         recent = RecentSteps()
@@ -322,6 +322,7 @@ class Training:
             self._best = validation
         self._listener.validated(state.step, overlap)
         self._monitor.overlap(state.step, "validation", overlap)
+        self._monitor.curves(state.step, "validation", validation.curves)
         shown = slice_pictures(self._held_out[0], validation.first, self._scheme.colours)
         self._monitor.pictures(state.step, shown)
         self._monitor.flush()

@@ -15,6 +15,7 @@ from keras_unet3d.inference.planning import Demand, make_plan
 from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.segmentation import segment_voxels
 from keras_unet3d.metrics.overlap import Overlap
+from keras_unet3d.metrics.precision_recall import PrecisionRecall
 from keras_unet3d.network.statistics import with_current_statistics
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.training.moments import MomentCollector
@@ -22,6 +23,7 @@ from keras_unet3d.training.pipeline import moment_images
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.intensity import Intensities
 
 
@@ -31,10 +33,12 @@ class Validation:
 
     Attributes:
         overlap: of all held-out voxels together.
+        curves: precision and recall at them, over the probability.
         first: class index ``(z, y, x)`` that was predicted for the first held-out volume, for pictures.
     """
 
     overlap: Overlap
+    curves: PrecisionRecall
     first: NDArray[np.integer]
 
 
@@ -89,17 +93,30 @@ def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: i
         filters: base filters of the network, for the size of a tile.
     """
     first = None
-    overlap = Overlap.none(predictor.classes)
+    overlap, curves = Overlap.none(predictor.classes), PrecisionRecall(predictor.classes)
     for volume in volumes:
         size = NetworkSize(predictor.geometry, filters, volume.image.shape[-1], predictor.classes)
         demand = Demand(size, whole_tiles=predictor.tile_dependent)
         plan = make_plan(volume.image.shape, demand, default_budget(), held_memory())
-        prediction = segment_voxels(volume.image, predictor, plan.tiles)
+        noted = _Noted(volume.class_index, curves)
+        prediction = segment_voxels(volume.image, predictor, plan.tiles, probabilities=noted)
         overlap += Overlap.of(volume.class_index, prediction, predictor.classes)
         first = prediction if first is None else first
     if first is None:
         raise ValueError("Validation needs a volume.")
-    return Validation(overlap, first)
+    return Validation(overlap, curves, first)
+
+
+@dataclass(frozen=True, eq=False)
+class _Noted:
+    """Notes how probable each class is where it is labelled, and where another one is."""
+
+    class_index: NDArray[np.int16]
+    curves: PrecisionRecall
+
+    def write(self, box: Box, voxels: NDArray[np.float32]) -> None:
+        """Of the probabilities of a box."""
+        self.curves.add(self.class_index[box.slices], voxels)
 
 
 def slice_pictures(

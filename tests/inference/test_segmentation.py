@@ -56,7 +56,7 @@ def noise(shape, channels=2):
 def both(image, predictor, plan):
     """Class index and probabilities."""
     probabilities = np.full((*image.shape[:3], predictor.classes), np.nan, dtype=np.float32)
-    return segment_voxels(image, predictor, plan, probabilities=probabilities), probabilities
+    return segment_voxels(image, predictor, plan, probabilities=HeldVoxels(probabilities)), probabilities
 
 
 def assert_same(found, expected):

@@ -5,6 +5,7 @@ import pytest
 
 from keras_unet3d.inference.axis import axis_tiling
 from keras_unet3d.inference.network_predictor import NetworkPredictor
+from keras_unet3d.inference.results import HeldVoxels
 from keras_unet3d.inference.segmentation import segment_voxels
 from keras_unet3d.inference.statistics import MomentPasses
 from keras_unet3d.inference.tiles import TilePlan, one_tile
@@ -28,7 +29,7 @@ def fixed(predictor, image, plan):
 
 def probabilities(image, predictor, plan):
     found = np.empty((*image.shape[:3], 3), np.float32)
-    segment_voxels(image, predictor, plan, probabilities=found)
+    segment_voxels(image, predictor, plan, probabilities=HeldVoxels(found))
     return found
 
 

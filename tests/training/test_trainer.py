@@ -13,6 +13,7 @@ from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import WorkError
 from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.metrics.overlap import Overlap
+from keras_unet3d.metrics.precision_recall import PrecisionRecall
 from keras_unet3d.network.statistics import with_current_statistics
 from keras_unet3d.training import augmentation_place
 from keras_unet3d.training import validation as validation_module
@@ -163,7 +164,8 @@ def test_the_best_weights_are_left_and_not_the_last(training, resolved, monkeypa
 
     def scripted(predictor, volumes, _filters):
         weights.append(predictor.model.get_weights())
-        return Validation(Overlap(np.array(next(scores))), np.zeros(volumes[0].class_index.shape, np.uint8))
+        overlap = Overlap(np.array(next(scores)))
+        return Validation(overlap, PrecisionRecall(2), np.zeros(volumes[0].class_index.shape, np.uint8))
 
     monkeypatch.setattr(validation_module, "validate", scripted)
     trained = run.run()
