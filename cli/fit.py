@@ -281,6 +281,8 @@ def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...]
     if fitted.scores is not None:
         terminal.say("On what was held out:")
         print_scores(terminal, fitted.scores)
+    if fitted.report is not None:
+        terminal.say(f"Report: {fitted.report}  (open it in a browser)")
     print_next(terminal, fitted.model, fitted.run, image, runs)
 
 
@@ -307,6 +309,7 @@ def _result_as_json(fitted: FitResult) -> dict[str, Any]:
     return {
         "model": str(fitted.model) if fitted.model else None,
         "run": str(fitted.run),
+        "report": str(fitted.report) if fitted.report else None,
         "steps": fitted.steps,
         "minutes": round(fitted.minutes, 3),
         "held_out": fitted.scores.as_json() if fitted.scores else None,

@@ -11,7 +11,7 @@ from unet3d_cli.options import debug_option, json_option
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
-    from keras_unet3d.serving.description import ModelDescription, TileGeometry
+    from keras_unet3d.serving.description import ModelDescription
 
 
 @click.command("info", short_help="Say what a model is.")
@@ -45,6 +45,8 @@ def command(model: Path, as_json: bool) -> None:
 def _print(terminal: Terminal, folder: Path, description: ModelDescription, size: int) -> None:
     from unet3d_cli.tables import shown
 
+    from keras_unet3d.serving.facts import model_facts
+
     trained = description.training
     scored = {each["name"]: each for each in (trained.get("validation") or {}).get("classes", [])}
     made = f"by keras-unet3d {description.package_version}, {description.created:%Y-%m-%d %H:%M} UTC"
@@ -59,101 +61,8 @@ def _print(terminal: Terminal, folder: Path, description: ModelDescription, size
         for each in description.classes
     ]
     terminal.table(header, rows)
-    for name, text in _facts(description).items():
+    for name, text in model_facts(description).items():
         terminal.say(f"{name + ':':<14} {text}")
-
-
-def _facts(description: ModelDescription) -> dict[str, str]:
-    from unet3d_cli.tables import shown
-
-    from keras_unet3d.volumes.axes import named
-
-    geometry, trained = description.geometry, description.training
-    unpooled = f", levels without pooling: {named(geometry.unpooled)}" if any(geometry.unpooled) else ""
-    slices = ", 2D: each slice orthogonal to z is seen alone" if geometry.dimensions < 3 else ""
-    facts = {
-        "unlabelled": "no value" if description.unlabeled is None else str(description.unlabeled),
-        "channels": ", ".join(description.channels),
-        "spacing": _spacing(description),
-        "images": "of any size",
-        "tiles": _tiles(geometry),
-        "network": f"{_members(description)}{description.parameters:,} parameters, {description.filters} filters, "
-        f"depth {geometry.depth}, {'zero-padded' if geometry.padding == 'same' else 'unpadded'}{unpooled}{slices}",
-        "normalised by": f"{description.normalization} ({description.statistics} statistics)"
-        if description.normalization == "batch"
-        else description.normalization or "nothing",
-        "intensities": _intensities(description),
-        "bfloat16": _agreement(description),
-    }
-    if "averaged" in trained:
-        facts["trained"] = f"as {', '.join(each['model'] for each in trained['averaged'])}"
-    elif trained:
-        facts["trained"] = (
-            f"{trained.get('steps', '?')} steps in {trained.get('minutes', '?')} minutes on "
-            f"{_count(trained.get('labelled_voxels'))} labelled voxels of {trained.get('cases', '?')} cases"
-        )
-        facts["validation"] = str(trained.get("held_out", "")).removeprefix("Held out for validation: ")
-        validation = trained.get("validation")
-        if validation:
-            mean = validation["mean"]
-            facts["mean"] = f"IoU {shown(mean['iou'])}, Dice {shown(mean['dice'])} on what was held out"
-        if "cross_validation" in trained:
-            dice = trained["cross_validation"]["mean"]["dice"]
-            spread = f"{shown(dice['mean'])} ± {shown(dice['standard_deviation'])}"
-            facts["over cases"] = f"Dice {spread}, of {dice['cases']} cases that were left out"
-    return facts
-
-
-def _tiles(geometry: TileGeometry) -> str:
-    """Which lengths the network takes."""
-    from keras_unet3d.volumes.axes import AXES, named
-
-    axes = geometry.geometry.axes
-    sizes = [", ".join(str(axis.minimum + number * axis.multiple) for number in range(3)) for axis in axes]
-    if len(set(axes)) == 1:
-        lost = f"; {geometry.margin[0]} voxels are lost along each axis" if any(geometry.margin) else ""
-        return f"of {sizes[0]}, … voxels along each axis{lost}"
-    of_each = "; ".join(f"{each}, … along {axis}" for axis, each in reversed(list(zip(AXES, sizes, strict=True))))
-    return f"of {of_each}" + (f"; {named(geometry.margin)} voxels are lost" if any(geometry.margin) else "")
-
-
-def _intensities(description: ModelDescription) -> str:
-    """What becomes of raw intensities."""
-    windows = [
-        f"{name} from {window.low:g} to {window.high:g}, minus {window.offset:g}, by {window.scale:g}"
-        for name, window in description.intensity.windows.items()
-    ]
-    measured = len(windows) < len(description.channels)
-    return "; ".join([*windows, *(["by " + description.intensity.rule] if measured else [])])
-
-
-def _spacing(description: ModelDescription) -> str:
-    from keras_unet3d.volumes.axes import named
-
-    if not description.spacing:
-        return "unknown"
-    text = named(description.spacing, description.unit or "(unit unknown)")
-    if not description.resampled:
-        return text
-    return f"expects voxels of {text} (segment resamples an image that differs, and its labels back)"
-
-
-def _members(description: ModelDescription) -> str:
-    return f"{description.members} networks, averaged: " if description.members > 1 else ""
-
-
-def _agreement(description: ModelDescription) -> str:
-    """Whether this model was seen to give the same labels in bfloat16."""
-    if description.bfloat16 is None:
-        return "not checked, so that --precision auto is float32"
-    each = ", ".join(f"{name} {'–' if dice is None else f'{dice:.4f}'}" for name, dice in description.bfloat16.items())
-    if description.bfloat16_agrees:
-        return f"gives the labels of float32 (Dice between the two: {each})"
-    return f"gives other labels than float32 (Dice between the two: {each}), so that --precision auto is float32"
-
-
-def _count(voxels: Any) -> str:
-    return f"{sum(voxels.values()):,}" if isinstance(voxels, dict) else "?"
 
 
 def _as_json(folder: Path, description: ModelDescription, size: int) -> dict[str, Any]:

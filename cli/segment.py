@@ -38,7 +38,7 @@ Work = Callable[[Image, Any, Any], None]
 
 SECTIONS = {
     "Model": ("models", "precision", "statistics", "mirrored"),
-    "Results": ("out_dir", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
+    "Results": ("out_dir", "report", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
     "Afterwards, to each class but the background": ("largest_component", "min_size_mm3", "fill_holes"),
     "Memory and time": ("memory", "plan_only", "resume"),
 }
@@ -94,6 +94,12 @@ SECTIONS = {
     metavar="FILE",
     help="Write how undecided the probabilities are, too: their entropy, from 0, sure, to 1.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a page to judge the result by, too: slices, a 3D view, volumes, uncertainty. It opens offline.",
+)
 @click.option("--largest-component", is_flag=True, help="Keep only the largest component.")
 @click.option(
     "--min-size", "min_size_mm3", type=float, metavar="MM3", help="Remove components below this volume, in mm³."
@@ -140,6 +146,7 @@ def command(
       unet3d segment scan.tif labels.seg.nrrd --model models/kidney-phantom
       unet3d segment scan_c0.tif,scan_c1.tif labels.tif --probabilities probabilities.tif
       unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
+      unet3d segment scan.nii.gz labels.nii.gz --report report.html
       unet3d segment a.nii.gz b.nii.gz --out-dir segmented
     What will it take, and with less memory?
       unet3d segment scan.nii.gz --plan
@@ -157,8 +164,8 @@ def command(
 
     pairs = _pairs(files, out_dir, plan_only=plan_only)
     others = [file for file in (asked["probabilities"], asked["uncertainty"]) if file]
-    if len(pairs) > 1 and (keep or others):
-        raise click.UsageError("--keep, --probabilities and --uncertainty belong to one image. Give one IN.")
+    if len(pairs) > 1 and (keep or asked["report"] or others):
+        raise click.UsageError("--keep, --report, --probabilities and --uncertainty belong to one image. Give one IN.")
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     options = _options(**asked)
     if out_dir is not None:
@@ -312,6 +319,7 @@ class _Job:
             {
                 "image": _shown(image),
                 "output": str(output),
+                "report": str(self._settings["options"].report or "") or None,
                 "plan": as_json(plans[0]),
                 "seconds": round(seconds, 2),
                 "shares": result.shares,
@@ -332,6 +340,8 @@ class _Job:
             self._terminal.say(f"{options.probabilities}: probabilities of {', '.join(result.shares)}.")
         if options.uncertainty:
             self._terminal.say(f"{options.uncertainty}: uncertainty, from 0 to 1.")
+        if options.report:
+            self._terminal.say(f"{options.report}: the report. Open it in a browser.")
 
 
 def _shown(image: Image) -> str:

@@ -13,6 +13,7 @@ from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, hold
 from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
+from keras_unet3d.jobs.reporting import Report, report
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment
 from keras_unet3d.jobs.suggesting import Suggestions, suggest
 
@@ -26,6 +27,7 @@ __all__ = [
     "ExperimentPlan",
     "FitPlan",
     "FitResult",
+    "Report",
     "Segmentation",
     "SegmentationPlan",
     "Suggestions",
@@ -45,6 +47,7 @@ __all__ = [
     "plan_experiment",
     "plan_fit",
     "plan_segmentation",
+    "report",
     "segment",
     "suggest",
 ]

@@ -210,7 +210,7 @@ class SegmentationJob:
             return 4 * sum(member.size.weights for member in self._members)
         in_memory = 0
         if self._in_memory:
-            floats = self._scheme.classes * bool(self._options.probabilities) + bool(self._options.uncertainty)
+            floats = self._scheme.classes * bool(self._options.probabilities) + self._options.computes_uncertainty
             voxels = sum(prod(shape) for shape in {self.volume.grid.shape, self.grid.shape})
             in_memory = voxels * (np.dtype(self._class_dtype).itemsize + 4 * floats)
         return held_memory() + in_memory
@@ -279,7 +279,7 @@ class SegmentationJob:
         return Results(
             store("classes", (), self._class_dtype),
             store("probabilities", (classes,), np.float32) if self._options.probabilities else None,
-            store("uncertainty", (1,), np.float32) if self._options.uncertainty else None,
+            store("uncertainty", (1,), np.float32) if self._options.computes_uncertainty else None,
         )
 
     @property

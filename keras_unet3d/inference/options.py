@@ -21,6 +21,7 @@ class SegmentOptions:
         mirrored: average over the tile mirrored along every combination of the axes that training mirrored.
         probabilities: where class probabilities are written, as channels; True only returns them.
         uncertainty: where the entropy of the class probabilities is written: 0 is sure, 1 is undecided.
+        report: where a page to judge the result by is written: slices, a 3D view, volumes, uncertainty.
         post_processing: of the labels.
         resume: go on with what a killed segmentation into the same output has done.
 
@@ -34,8 +35,14 @@ class SegmentOptions:
     mirrored: bool = False
     probabilities: str | Path | Literal[True] | None = None
     uncertainty: str | Path | None = None
+    report: str | Path | None = None
     post_processing: PostProcessing = field(default_factory=PostProcessing)
     resume: bool = False
+
+    @property
+    def computes_uncertainty(self) -> bool:
+        """Whether it is needed for anything."""
+        return self.uncertainty is not None or self.report is not None
 
     def __post_init__(self) -> None:
         if self.precision not in {"auto", "float32", "bfloat16"}:

@@ -17,6 +17,7 @@ from keras_unet3d.jobs.fitting import (
     FitPlan,
     describe,
     export_trained,
+    facts_of_data,
     fingerprint_of,
     opened_run,
     plan_fit,
@@ -248,6 +249,8 @@ class _CrossValidation:
             "mean of all networks on none.",
             "validation": scores.pooled.as_json(),
             "cross_validation": scores.spread_as_json(),
+            "learned_from": [volume.name for volume in self._volumes],
+            **facts_of_data(plan),
         }
         self._circumstances.listener.say(f"Exporting the mean of {len(records)} networks, and trying it …")
         networks = [load_model(self._folder(number) / _MODEL_FILE, compile=False) for number in _numbers(records)]

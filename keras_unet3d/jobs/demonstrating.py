@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 from keras_unet3d.annotation import read_dataset
 from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.fitting import fit
 from keras_unet3d.jobs.models import load_model
-from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.volumes import read_image, read_labels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from keras_unet3d.metrics import Scores
     from keras_unet3d.training.listener import Listener
 
@@ -57,8 +56,10 @@ def demo(
         InputError: if the folder holds what no demo made, or several workers run it.
         WorkError: if the work fails.
     """
-    from keras_unet3d.evaluation.comparison import Comparison, scores_of_all, write_comparison
     from keras_unet3d.evaluation.demonstration import SHAPE, clear_folder, demo_settings, introduction
+    from keras_unet3d.evaluation.model_page import model_page
+    from keras_unet3d.evaluation.page import write_page
+    from keras_unet3d.jobs.case_study import CaseStudy, KnownCase
     from keras_unet3d.phantom import write_phantom_dataset
     from keras_unet3d.training.crew import count_devices
     from keras_unet3d.training.listener import Quiet
@@ -80,15 +81,21 @@ def demo(
     exported = cast("Path", fitted.model)  # by the only worker
     model = load_model(exported)
     scheme = model.description.scheme
-    comparisons = []
-    for case in read_dataset(data).cases:
-        image = read_image(case.images)
-        labels = segment(image, segmented / case.images[0].name, model=model).labels
-        annotation, truth = (read_labels(data / part / case.images[0].name) for part in ("labels", "truth"))
-        maps = (scheme.class_index(each.voxels) for each in (annotation, labels, truth))
-        comparisons.append(Comparison(case.name, image, *maps))
-    report = folder / "report.html"
-    write_comparison(
-        report, "3D U-Net on synthetic kidneys", introduction(fitted.steps, fitted.minutes), comparisons, scheme
-    )
-    return Demonstration(data, exported, segmented, report, scores_of_all(comparisons, scheme))
+    cases = read_dataset(data).cases
+
+    def known(number: int) -> KnownCase:
+        files = cases[number].images
+        truth, annotation = (
+            scheme.class_index(read_labels(data / part / files[0].name).voxels) for part in ("truth", "labels")
+        )
+        return KnownCase(cases[number].name, read_image(files), truth, annotation)
+
+    with TemporaryDirectory(prefix="unet3d_") as place:
+        study = CaseStudy(model, Path(place), truth_name="Truth")
+        for number, case in enumerate(cases):
+            study.add(known(number), segmented / case.images[0].name)
+        sections, scores = study.sections(known), study.scores
+    page = folder / "report.html"
+    lead = introduction(fitted.steps, fitted.minutes)
+    write_page(page, model_page("3D U-Net on synthetic kidneys", model.description, sections, scores, lead))
+    return Demonstration(data, exported, segmented, page, scores.pooled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import tomllib
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from keras_unet3d.training.trainer import Circumstances, Trained
 
 
+MOST_DESCRIBED = 50
+"""Cases that a model describes, of those that it was trained on."""
+
+
 @dataclass(frozen=True, eq=False)
 class FitPlan:
     """What `fit` will do, before it does anything.
@@ -75,6 +79,7 @@ class FitResult:
         scores: of the model on what was held out, None where nothing was.
         steps: that were trained.
         minutes: that were used, from the start of the call to the last validation.
+        report: a page about all of it, in the run's folder; None where another worker writes it, or it could not be.
     """
 
     model: Path | None
@@ -82,6 +87,7 @@ class FitResult:
     scores: Scores | None
     steps: int
     minutes: float
+    report: Path | None = None
 
 
 def plan_fit(
@@ -257,6 +263,8 @@ def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:
 
 def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circumstances) -> FitResult:
     """The part of `fit` that has a folder to continue in."""
+    from keras_unet3d.jobs.fit_report import write_fit_report
+    from keras_unet3d.training.curves import read_curves
     from keras_unet3d.training.held_out import part
 
     settings, listener = plan.settings, circumstances.listener
@@ -276,13 +284,17 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
         "kept_step": trained.state.best_step or trained.state.step,
         "held_out": parted.sentence,
         "validation": scores.as_json() if scores else None,
+        "learned_from": [volume.name for volume in parted.training],
+        "curves": read_curves(run.folder).thinned().as_json(),
+        **facts_of_data(plan),
     }
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
     version = export_trained([trained.model], plan, report, parted.training, models)
     run.finish()
-    return FitResult(version, run.folder, scores, steps, minutes)
+    page = write_fit_report(run.folder, version, plan, parted, trained.validation, listener)
+    return FitResult(version, run.folder, scores, steps, minutes, page)
 
 
 def preparation_of(plan: FitPlan, listener: Listener) -> Preparation:
@@ -320,6 +332,14 @@ def train(
     weights = _class_weights(settings, scheme, counts)
     start = _start(settings, plan.dataset.channel_names, scheme, circumstances.listener)
     return Training(settings, volumes, held_out, scheme, weights, circumstances, start).run()
+
+
+def facts_of_data(plan: FitPlan) -> dict[str, Any]:
+    """What a model says of the data that it was trained on, and of what was decided from them."""
+    return {
+        "data": {"rows": plan.summary.as_json()["rows"][:MOST_DESCRIBED]},
+        "decisions": [asdict(decision) for decision in plan.decisions],
+    }
 
 
 def describe(plan: FitPlan, report: dict[str, Any]) -> ModelDescription:

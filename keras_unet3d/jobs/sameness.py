@@ -32,7 +32,7 @@ def facts_of(
         "statistics": options.statistics,
         "--tta": options.mirrored,
         "probabilities": bool(options.probabilities),
-        "uncertainty": bool(options.uncertainty),
+        "uncertainty": options.computes_uncertainty,
     }
 
 

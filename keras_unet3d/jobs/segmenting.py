@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.annotated_image import read_annotated
-from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
+from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model, name_of
 from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.working_image import WorkingImage
 from keras_unet3d.volumes import Volume, open_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes.outputs import check_page
 from keras_unet3d.volumes.voxels import as_array
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.planning import Plan
     from keras_unet3d.inference.postprocessing import ClassChange
+    from keras_unet3d.inference.segmented import Segmented
     from keras_unet3d.inference.unfinished import Unfinished
     from keras_unet3d.network.work import Precision
+    from keras_unet3d.serving.description import ModelDescription
+    from keras_unet3d.serving.saved_model import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +166,8 @@ def segment(
     probabilities, uncertainty = options.probabilities, options.uncertainty
     if output is None and (options.resume or uncertainty or isinstance(probabilities, str | Path)):
         raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
+    if options.report is not None:
+        check_page(options.report)  # not after the work
     models = described_models(model)
     scheme = models[0][1].scheme
     facts = facts_of(image, models, options, keep) if output is not None else {}
@@ -189,6 +195,7 @@ def segment(
             write_image(uncertainty, replace(volume, voxels=as_array(segmented.uncertainty), channels=("uncertainty",)))
         if output is not None:
             write_labels(output, labels)
+        _write_report(options, volume, segmented, models, kept, warnings)
         returned = chances if probabilities is True and chances is not None else None
         return Segmentation(
             output=Path(output) if output is not None else None,
@@ -205,6 +212,21 @@ def segment(
             changes={scheme.names[change.class_index]: change for change in segmented.changes},
             warnings=warnings,
         )
+
+
+def _write_report(
+    options: SegmentOptions,
+    image: Volume,
+    segmented: Segmented,
+    models: Sequence[tuple[PathLike | LoadedModel, ModelDescription]],
+    *said: Any,
+) -> None:
+    """Write the page, if it is wanted."""
+    if options.report is not None:
+        from keras_unet3d.jobs.segmentation_report import write_segmentation_report
+
+        named = [(name_of(each), description) for each, description in models]
+        write_segmentation_report(options.report, image, segmented, named, *said)
 
 
 def _segmentation_job(

@@ -15,6 +15,7 @@ from keras_unet3d.training.augmentation_place import AugmentationPlace
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
 from keras_unet3d.training.crew import Crew
+from keras_unet3d.training.curves import CurvesFile
 from keras_unet3d.training.interrupt import ends_early
 from keras_unet3d.training.listener import Listener, Quiet, StepReport
 from keras_unet3d.training.model import build_network
@@ -40,7 +41,7 @@ VALIDATION_SHARE = 0.1
 CHECKPOINT_SECONDS = 60.0
 """A killed run loses about this much at most."""
 LOGGED_STEPS = 10
-"""TensorBoard shows every tenth step."""
+"""TensorBoard and the curves show every tenth step; the curves the first steps, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ class Training:
         folder = circumstances.folder
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
+        self._curves = CurvesFile(folder, scheme.names)
         self._profile = Profile(folder if circumstances.profile and crew.writes else None)
 
     def _build(self) -> tuple[keras.Model, keras.Optimizer, TrainingStep]:
@@ -153,6 +155,7 @@ class Training:
             self._listener.say(f"Continuing at step {state.step}, after {state.seconds / 60:.1f} minutes.")
         else:
             self._monitor.start(self._model, settings.model_dump(mode="json", exclude_none=True))
+        self._curves.continue_at(state.step)
         budget = Budget(settings.minutes, settings.steps, state.seconds, self._start)
         budget.keep_back(state.longest_validation)
         recent = RecentSteps()
@@ -271,6 +274,8 @@ class Training:
                 },
             )
             self._monitor.overlap(state.step, "train", recent.overlap)
+        if state.step % LOGGED_STEPS == 0 or state.step < LOGGED_STEPS:
+            self._curves.learned(recent.last_step, recent.loss, recent.overlap.mean_iou)
 
     def _look(self, recent: RecentSteps) -> None:
         """Wait for all steps, and stop before weights that are lost are saved."""
@@ -323,6 +328,7 @@ class Training:
         self._listener.validated(state.step, overlap)
         self._monitor.overlap(state.step, "validation", overlap)
         self._monitor.curves(state.step, "validation", validation.curves)
+        self._curves.validated(state.step, overlap)
         shown = slice_pictures(self._held_out[0], validation.first, self._scheme.colours)
         self._monitor.pictures(state.step, shown)
         self._monitor.flush()

@@ -68,6 +68,17 @@ def check_output_folder(folder: Path) -> None:
         raise InputError(f"{folder}: {existing} cannot be written to. Choose another folder.")
 
 
+def check_page(path: str | os.PathLike[str]) -> None:
+    """Make sure that a page can be written at `path`, and takes the place of nothing but a page.
+
+    Raises:
+        InputError: if it is not called ``….html``, or its folder is missing or cannot be written to.
+    """
+    if Path(path).suffix.lower() not in {".html", ".htm"}:
+        raise InputError(f"{path}: a page is called ….html, for browsers to know it. Name it so.")
+    check_parent(path)
+
+
 def _place(path: Path) -> tuple[Path, str | None]:
     file, dataset = split_dataset(path)
     return file.resolve(), dataset

@@ -27,6 +27,9 @@ def test_fit_exports_a_version_and_reports_in_json_with_nothing_of_tensorflow_s_
     assert (user.folder / report["model"] / "saved_model.pb").is_file()
     assert (user.folder / report["run"] / "settings.toml").is_file()
     assert list((user.folder / report["run"]).rglob("events.out.tfevents*"))
+    page = (user.folder / report["report"]).read_text(encoding="utf-8")
+    assert "Loss of the training tiles" in page
+    assert "<figcaption>Disagreement</figcaption>" in page
     assert report["held_out"]["mean"]["iou"] is not None
     assert report["settings"]["network"]["filters"] == 2
     for noise in ("oneDNN", "cuda", "absl", "E0000", "I0000", "W0000", "WARNING"):
@@ -110,6 +113,15 @@ def test_evaluate_scores_against_the_truth(user, trained):
     assert (perfect["mean"]["iou"], perfect["mean"]["hausdorff"], perfect["surfaces"]["unit"]) == (1, 0, "µm")
 
 
+def test_a_report_shows_the_cases_and_how_the_model_learned(user, trained):
+    plain = json.loads(user.run("report", "models/unet3d", "kidneys", "--json")[0])
+    page = (user.folder / plain["report"]).read_text(encoding="utf-8")
+    assert plain["scores"]["cases"][0]["case"] in {"kidney_1", "kidney_2"}
+    assert "all of these cases" in page  # were learned from
+    assert "Loss of the training tiles" in page
+    assert 'class="view"' in page
+
+
 def test_the_demo_tells_the_whole_story_and_starts_over(user):
     stale = user.folder / "demo" / "models" / "kidney-phantom" / "7"
     stale.mkdir(parents=True)
@@ -119,7 +131,10 @@ def test_the_demo_tells_the_whole_story_and_starts_over(user):
     demo = user.folder / "demo"
     assert [path.name for path in (demo / "models" / "kidney-phantom").iterdir()] == ["1"]
     assert len(list((demo / "segmented").iterdir())) == 3
-    assert "data:image/png" in (demo / "report.html").read_text(encoding="utf-8")
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    for panel in ("Annotation", "Truth", "Prediction", "Disagreement", "Uncertainty"):
+        assert f"<figcaption>{panel}</figcaption>" in page
+    assert 'class="view"' in page
 
 
 def test_a_plan_is_said_and_followed_and_results_beside_the_labels_have_their_grid(user, trained):

@@ -20,6 +20,7 @@ from keras_unet3d.training import validation as validation_module
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
 from keras_unet3d.training.crew import Crew
+from keras_unet3d.training.curves import read_curves
 from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.model import build_network
 from keras_unet3d.training.moments import MomentCollector
@@ -119,6 +120,9 @@ def test_a_run_that_died_ends_bit_for_bit_as_one_that_did_not(tmp_path, run_alon
     printed = run_alone(RESUMES, tmp_path, os.path.dirname(__file__), json.dumps(changes)).splitlines()  # noqa: PTH120
     whole, resumed, sayings = (json.loads(line) for line in printed[-3:])
     assert sayings[0].startswith("Continuing at step 3")
+    curves = [read_curves(tmp_path / name) for name in ("whole", "resumed")]
+    assert curves[0].validated == curves[1].validated
+    assert [point.step for point in curves[1].learned] == [1, 2, 4, 5]  # the last one before a death is lost
     assert [each["step"] for each in whole[2]] == [1, 2, 3, 4, 5, 6]
     for what, ours, theirs in zip(("weights", "optimizer", "validations", "best"), whole, resumed, strict=True):
         assert ours == theirs, what
