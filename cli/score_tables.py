@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, rounded, shown
+from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, shown
 
+from keras_unet3d.evaluation.score_notes import few_cases_note, score_notes
 from keras_unet3d.metrics.measures import (
     DICE,
     HAUSDORFF_95,
@@ -17,7 +18,6 @@ from keras_unet3d.metrics.measures import (
     VOLUME_DIFFERENCE,
     Measure,
 )
-from keras_unet3d.metrics.ruler import IN_VOXELS
 from keras_unet3d.metrics.spread import FEW_CASES
 from keras_unet3d.wording import counted
 
@@ -74,41 +74,14 @@ def print_cases(terminal: Terminal, table: ScoreTable) -> None:
     _print_spreads(terminal, table, OVERLAP_MEASURES)
     if table.unit:
         _print_spreads(terminal, table, SURFACE_MEASURES)
-    if 1 < len(table.cases) < FEW_CASES:
-        terminal.say(
-            f"An interval of {counted(len(table.cases), 'case')} says little: it knows of no case unlike these, and is "
-            "too narrow."
-        )
+    if caution := few_cases_note(table):
+        terminal.say(caution)
 
 
 def print_notes(terminal: Terminal, table: ScoreTable) -> None:
     """How distances were measured, or why not, and what signs in the tables mean."""
-    rulers = [case.scores.ruler for case in table.cases if case.scores.ruler]
-    reasons = {case.scores.not_measured for case in table.cases if case.scores.not_measured}
-    if rulers:
-        tolerances = sorted({rounded(ruler.tolerance) for ruler in rulers}, key=float)
-        span = " to ".join(tolerances[:: max(1, len(tolerances) - 1)])
-        terminal.say(
-            "HD: the largest distance between borders; HD95: its 95th percentile; ASSD: the mean; surface Dice: the "
-            f"share within {span} {table.unit}."
-        )
-        if table.scheme.background is not None:
-            name = table.names[table.scheme.background]
-            terminal.say(f"The borders of {name} are those of the other classes, and not measured.")
-        if table.unit == IN_VOXELS:
-            terminal.say("The label maps have no spacing: distances are in voxels, as if these were cubes.")
-        if any(ruler.assumed for ruler in rulers):
-            terminal.say("The label maps have a spacing without a unit: it was taken as mm.")
-    for reason in sorted(reasons):
-        terminal.say(reason)
-    every = [score for case in table.cases for score in case.scores.classes]
-    if any(score.one_sided for score in every):
-        terminal.say(
-            "0 and ∞: only one of truth and prediction has the class, so that there is no border to measure to."
-            + (" Means over cases leave ∞ out, and say how often." if len(table.cases) > 1 else "")
-        )
-    if any(score.voxels == score.predicted_voxels == 0 for score in every):
-        terminal.say("–: neither truth nor prediction has the class; it is in no mean.")
+    for note in score_notes(table):
+        terminal.say(note)
 
 
 def print_paired(terminal: Terminal, paired: PairedTable, first: str, second: str) -> None:
@@ -144,13 +117,7 @@ def print_paired(terminal: Terminal, paired: PairedTable, first: str, second: st
 
 def shown_as(measure: Measure, score: float) -> str:
     """A score as its measure is written, ∞ where it is infinite, a dash where there is none."""
-    if math.isinf(score):
-        return "∞"
-    if math.isnan(score):
-        return "–"
-    if measure.length:
-        return rounded(score)
-    return f"{score:+.1%}" if measure is VOLUME_DIFFERENCE else f"{score:.3f}"
+    return measure.text(score)
 
 
 def _print_spreads(terminal: Terminal, table: ScoreTable, measures: Sequence[Measure]) -> None:

@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from keras_unet3d.volumes.axes import named
-from keras_unet3d.wording import counted
+from keras_unet3d.wording import counted, rounded
 
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
@@ -105,8 +105,3 @@ def _print_cases(terminal: Terminal, summary: TrainingSummary, columns: list[str
 def shown(score: float | None) -> str:
     """A score, or a dash where there is none."""
     return "–" if score is None or math.isnan(score) else f"{score:.3f}"
-
-
-def rounded(size: float) -> str:
-    """To three digits, without powers of ten up to a billion."""
-    return f"{float(f'{size:.3g}'):,.10g}"

@@ -8,6 +8,11 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def rounded(size: float) -> str:
+    """To three digits, without powers of ten up to a billion."""
+    return f"{float(f'{size:.3g}'):,.10g}"
+
+
 def few(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are: ``a, b, c and 4 more``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -46,8 +46,8 @@ class CaseView:
 
     @property
     def background(self) -> int | None:
-        """The class that is no structure; see `background_index`."""
-        return background_index(self.scheme)
+        """The class that is no structure, None where every class is."""
+        return self.scheme.background
 
     @property
     def colours(self) -> list[tuple[int, int, int]]:
@@ -59,14 +59,6 @@ class CaseView:
         """Maps of classes by what they are called."""
         named = {"Annotation": self.annotation, self.truth_name: self.truth, "Prediction": self.prediction}
         return {name: voxels for name, voxels in named.items() if voxels is not None}
-
-
-def background_index(scheme: LabelScheme) -> int | None:
-    """The class of the name background, in any case, else that of value 0, else none."""
-    names = [name.strip().lower() for name in scheme.names]
-    if "background" in names:
-        return names.index("background")
-    return scheme.values.index(0) if 0 in scheme.values else None
 
 
 def disagreement(truth: NDArray[Any], prediction: NDArray[Any], background: int | None) -> NDArray[np.uint8]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from keras_unet3d.evaluation.measures import MEASURES, around_text
 from keras_unet3d.evaluation.page import Page, Section, cards
-from keras_unet3d.evaluation.score_sections import held_out_section
+from keras_unet3d.evaluation.score_sections import held_out_section, spread_words
 from keras_unet3d.evaluation.tables import score_text
 from keras_unet3d.evaluation.training_sections import training_sections
 from keras_unet3d.metrics import ScoreTable
+from keras_unet3d.metrics.measures import DICE, IOU
 from keras_unet3d.serving.description import ModelDescription, package_version
 
 Card = tuple[str, str, str]
@@ -52,16 +52,13 @@ def footer(description: ModelDescription) -> str:
 
 
 def _of_cases(scores: ScoreTable) -> list[Card]:
-    several = len(scores.cases) > 1
     found = []
-    for measure in MEASURES:
-        spread = measure.over_cases(scores, None)
-        words = f"{around_text(spread)}over {spread.cases} cases" if several else "of one case"
-        found += [(f"mean {measure.name}", score_text(spread.mean), words)] if measure.is_share else []
-    if several:
-        worst, first = scores.cases[0], MEASURES[0]
-        words = f"{first.name} of {worst.name}"
-        found.append(("worst case", score_text(first.of_case(worst.scores, None)), words))
+    for measure in (DICE, IOU):
+        spread = scores.spread(measure)
+        found.append((f"mean {measure.title}", measure.text(spread.mean), spread_words(spread)))
+    if len(scores.cases) > 1:
+        worst = scores.cases[0]
+        found.append(("worst case", score_text(worst.scores.mean_dice), f"Dice of {worst.name}"))
     return found
 
 
@@ -70,9 +67,8 @@ def _of_training(description: ModelDescription) -> list[Card]:
     found = []
     validation = training.get("validation")
     if validation:
-        first = MEASURES[0]
-        score = score_text(first.of_json(validation["mean"]))
-        found.append((f"mean {first.name}", score, "on what training held out"))
+        dice = validation["mean"].get(DICE.key)
+        found.append(("mean Dice", "–" if dice is None else score_text(dice), "on what training held out"))
     if "steps" in training and "minutes" in training:
         found.append(("training", f"{training['minutes']:g} min", f"{training['steps']:,} steps"))
     if isinstance(training.get("labelled_voxels"), dict):

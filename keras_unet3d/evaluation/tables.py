@@ -21,7 +21,15 @@ class Bar:
     score: float
 
 
-Cell = str | int | float | Bar
+@dataclass(frozen=True)
+class Stacked:
+    """A number as it is written, and words below it."""
+
+    text: str
+    below: str = ""
+
+
+Cell = str | int | Bar | Stacked
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], *, total: bool = False, caption: str = "") -> Html:
@@ -29,12 +37,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], *, total: bool 
 
     Args:
         header: a title per column.
-        rows: of cells; a float is a score and has three decimals, an int is a count.
+        rows: of cells; an int is a count.
         total: whether the last row sums up the others.
         caption: what it is a table of.
     """
     *body, last = rows if total else [*rows, ()]
-    numeric = [bool(rows) and all(not isinstance(row[place], str) for row in rows) for place in range(len(header))]
+    numeric = [any(not isinstance(row[place], str) for row in rows) for place in range(len(header))]
     titles = (
         element("th", title, scope="col", class_="number" if number else None)
         for title, number in zip(header, numeric, strict=True)
@@ -62,12 +70,15 @@ def _cell(cell: Cell) -> Html:
         width = 0.0 if math.isnan(cell.score) else min(max(cell.score, 0), 1)
         bar = element("span", class_="bar", style=f"--share:{width:.3f}")
         return element("td", bar, element("span", score_text(cell.score)), class_="number barred")
+    if isinstance(cell, Stacked):
+        below = [element("small", cell.below)] if cell.below else []
+        return element("td", cell.text, *below, class_="number")
     return element("td", _text(cell), class_=None if isinstance(cell, str) else "number")
 
 
 def _text(cell: Cell) -> str:
     if isinstance(cell, Bar):
         return score_text(cell.score)
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return cell if isinstance(cell, str) else score_text(cell)
+    if isinstance(cell, Stacked):
+        return cell.text
+    return f"{cell:,}" if isinstance(cell, int) else cell

@@ -12,6 +12,7 @@ from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.serving.facts import model_facts
 from keras_unet3d.training.curves import Curves
 from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.wording import counted
 
 MOST_CURVES = 7
 """Classes with a curve of their own."""
@@ -33,7 +34,7 @@ def _data_section(training: Mapping[str, Any]) -> Section:
     total = max(1, sum(voxels.values()))
     if voxels:
         share: list[list[Cell]] = [[name, count, f"{count / total:.1%}"] for name, count in voxels.items()]
-        words = f"{total:,} labelled voxels of {_counted(training.get('cases', 0), 'case')}"
+        words = f"{total:,} labelled voxels of {counted(training.get('cases', 0), 'case')}"
         parts.append(table(["class", "labelled voxels", "share"], share, caption=words))
     if training.get("held_out"):
         parts.append(str(training["held_out"]))
@@ -42,7 +43,7 @@ def _data_section(training: Mapping[str, Any]) -> Section:
     if rows:
         more = training.get("cases", len(rows)) - len(rows)
         parts.append(table(["case", "size", "spacing", "annotated", "labelled"], [_case_row(row) for row in rows]))
-        parts += [f"… and {_counted(more, 'case')} more."] if more > 0 else []
+        parts += [f"… and {counted(more, 'case')} more."] if more > 0 else []
     return Section("What it was trained on", parts)
 
 
@@ -94,7 +95,3 @@ def _model_section(description: ModelDescription) -> Section:
         text = json.dumps(description.settings, indent=1, ensure_ascii=False)
         parts.append(folded("All settings", element("pre", element("code", text))))
     return Section("The model", parts)
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

@@ -15,8 +15,9 @@ from keras_unet3d.evaluation.score_sections import calibration_section, case_sec
 from keras_unet3d.evaluation.slice_browser import slice_browser, slice_legend
 from keras_unet3d.evaluation.tables import score_text
 from keras_unet3d.evaluation.volume_view import MOST_VOXELS, VolumeView, views_html
+from keras_unet3d.jobs.evaluating import scored
 from keras_unet3d.jobs.segmenting import segment
-from keras_unet3d.metrics import Overlap, ScoreTable
+from keras_unet3d.metrics import CaseScores, Overlap, Ruler, Scores, ScoreTable
 from keras_unet3d.volumes import read_image, read_labels
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ class CaseStudy:
     def __init__(self, model: LoadedModel, folder: Path, truth_name: str = "Annotation") -> None:
         self._model, self._folder, self._truth_name = model, folder, truth_name
         self._scheme = model.description.scheme
-        self._overlaps: list[tuple[str, int, Overlap]] = []
+        self._cases: list[CaseScores] = []
         self._calibration = Calibration.none()
 
     @property
     def scores(self) -> ScoreTable:
         """Of all cases so far."""
-        return ScoreTable(self._overlaps, self._scheme)
+        return ScoreTable(self._cases, self._scheme)
 
     def add(self, case: KnownCase, output: Path | None = None) -> None:
         """Segment a case and score it.
@@ -81,8 +82,8 @@ class CaseStudy:
         found = self._scheme.class_index(read_labels(labels).voxels)
         steps = steps_of_uncertainty(read_image(unsure).voxels[..., 0])
         self._calibration += Calibration.of(case.truth, found, steps)
-        np.savez_compressed(self._kept(len(self._overlaps)), found=found, steps=steps)
-        self._overlaps.append((case.name, 1, Overlap.of(case.truth, found, self._scheme.classes)))
+        np.savez_compressed(self._kept(len(self._cases)), found=found, steps=steps)
+        self._cases.append(self._scored(case, found))
 
     def sections(self, load: Callable[[int], KnownCase]) -> list[Section]:
         """Scores, all cases, and the worst, the median and the best of them in pictures.
@@ -93,14 +94,14 @@ class CaseStudy:
         scores = self.scores
         training = self._model.description.training
         chosen = self._chosen(scores)
-        notice = seen_before([case.name for case in scores.cases], training)
+        notice = seen_before(scores.cases, training)
         score = score_section(scores)
         sections = [Section(score.heading, [*([notice] if notice else []), *score.parts])]
         if len(scores.cases) > 1:
             sections.append(case_section(scores, training.get("learned_from") or (), list(chosen)))
         browsers: list[Html] = []
         views = []
-        numbers = {name: number for number, (name, _, _) in enumerate(self._overlaps)}
+        numbers = {case.name: number for number, case in enumerate(self._cases)}
         for name, why in chosen.items():
             view = self._view(load(numbers[name]), numbers[name])
             heading = [element("h3", f"{name}: {why}")] if len(chosen) > 1 else []
@@ -111,6 +112,18 @@ class CaseStudy:
         sections.append(Section("From all sides", [views_html(views)]))
         sections.append(calibration_section(self._calibration))
         return sections
+
+    def _scored(self, case: KnownCase, found: NDArray[np.int16]) -> CaseScores:
+        """With distances in the unit of the cases before it, as they have a mean only then."""
+        unit = self.scores.unit
+        ruler = Ruler.of([case.image.grid], unit=unit)
+        if not unit or ruler.unit == unit:
+            return scored(case.name, case.truth, found, self._scheme, lambda: ruler)
+        overlap = Overlap.of(case.truth, found, self._scheme.classes)
+        reason = (
+            f"Distances of {case.name} are not measured: its voxels are in {ruler.unit}, those of others in {unit}."
+        )
+        return CaseScores(case.name, overlap, Scores.of(overlap, self._scheme, not_measured=reason))
 
     def _chosen(self, scores: ScoreTable) -> dict[str, str]:
         """The names of the cases to show, and why each is."""

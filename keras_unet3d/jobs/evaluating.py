@@ -157,11 +157,25 @@ def _scored(
 ) -> CaseScores:
     """Score a case; distances are in a unit that can be converted to."""
     true_index, found_index = _class_index(true, scheme), _class_index(found, scheme)
-    overlap = Overlap.of(true_index, found_index, scheme.classes)
-    if overlap.voxels < true_index.size:
+    return scored(name, true_index, found_index, scheme, lambda: Ruler.of([true.grid, found.grid], tolerance, unit))
+
+
+def scored(
+    name: str, truth: NDArray[np.int16], found: NDArray[np.int16], scheme: LabelScheme, ruler: Callable[[], Ruler]
+) -> CaseScores:
+    """Score class indices of a case: overlap, and where the truth is dense the distances of borders.
+
+    Args:
+        name: of the case.
+        truth: class indices ``(z, y, x)``, `UNLABELED` where there is no label.
+        found: class indices of the same shape.
+        scheme: of both.
+        ruler: asked for where distances are measured.
+    """
+    overlap = Overlap.of(truth, found, scheme.classes)
+    if overlap.voxels < truth.size:
         return CaseScores(name, overlap, Scores.of(overlap, scheme, not_measured=SPARSE))
-    ruler = Ruler.of([true.grid, found.grid], tolerance, unit)
-    surfaces = Surfaces.of(true_index, found_index, scheme.classes, ruler, scheme.background)
+    surfaces = Surfaces.of(truth, found, scheme.classes, ruler(), scheme.background)
     return CaseScores(name, overlap, Scores.of(overlap, scheme, surfaces))
 
 

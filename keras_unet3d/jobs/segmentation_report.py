@@ -16,6 +16,7 @@ from keras_unet3d.evaluation.tables import Cell, table
 from keras_unet3d.evaluation.volume_view import VolumeView, views_html
 from keras_unet3d.serving.facts import model_facts
 from keras_unet3d.volumes.axes import named
+from keras_unet3d.wording import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ def _measured(count: int, case: CaseView) -> tuple[str, str]:
     share = f"{count / prod(case.grid.shape):.2%} of the voxels"
     if not case.grid.unit:
         return f"{count:,}", f"voxels, {share}"
-    return f"{_rounded(_volume(count, case))} {case.grid.unit}³", share
+    return f"{rounded(_volume(count, case))} {case.grid.unit}³", share
 
 
 def _volume(count: int, case: CaseView) -> float:
@@ -94,17 +95,12 @@ def _volume(count: int, case: CaseView) -> float:
     return count * abs(float(np.linalg.det(case.grid.affine[:3, :3])))
 
 
-def _rounded(volume: float) -> str:
-    """To four digits, without powers of ten up to a billion."""
-    return f"{float(f'{volume:.4g}'):,.10g}"
-
-
 def _volumes(case: CaseView, segmented: Segmented) -> str:
     unit = case.grid.unit
     total = prod(case.grid.shape)
     rows: list[list[Cell]] = []
     for name, count in zip(case.scheme.names, segmented.counts.tolist(), strict=True):
-        volume = [_rounded(_volume(count, case))] if unit else []
+        volume = [rounded(_volume(count, case))] if unit else []
         rows.append([name, count, f"{count / total:.2%}", *volume])
     header = ["class", "voxels", "share", *([f"volume, {unit}³"] if unit else [])]
     words = f"Of {named(case.grid.shape)} voxels of {named(case.grid.spacing, unit)}"

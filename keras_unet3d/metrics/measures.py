@@ -1,6 +1,9 @@
 """What is measured of a class, and what it is called."""
 
+import math
 from dataclasses import dataclass
+
+from keras_unet3d.wording import rounded
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,16 @@ class Measure:
     def of_surfaces(self) -> bool:
         """Whether it needs the borders of the classes, and so dense labels."""
         return self in SURFACE_MEASURES
+
+    def text(self, score: float) -> str:
+        """A score as this is written, ∞ where it is infinite, a dash where there is none."""
+        if math.isinf(score):
+            return "∞"
+        if math.isnan(score):
+            return "–"
+        if self.length:
+            return rounded(score)
+        return f"{score:+.1%}" if self is VOLUME_DIFFERENCE else f"{score:.3f}"
 
     def titled(self, unit: str) -> str:
         """The title with the unit of a length."""

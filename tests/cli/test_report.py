@@ -6,7 +6,7 @@ import pytest
 
 from keras_unet3d.annotation import LabelScheme
 from keras_unet3d.api import Report
-from keras_unet3d.metrics import Overlap, ScoreTable
+from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 
 SCHEME = LabelScheme((0, 1), ("background", "cell"))
 
@@ -19,7 +19,8 @@ def asked(monkeypatch):
     def report(model, dataset, output, *, meaning, say):
         calls.append((model, dataset, output, meaning))
         say("Segmenting a …")
-        scores = [("good", 1, Overlap(np.array([[2, 0], [0, 2]]))), ("bad", 1, Overlap(np.array([[2, 0], [1, 1]])))]
+        overlaps = {"good": Overlap(np.array([[2, 0], [0, 2]])), "bad": Overlap(np.array([[2, 0], [1, 1]]))}
+        scores = [CaseScores(name, overlap, Scores.of(overlap, SCHEME)) for name, overlap in overlaps.items()]
         return Report(output, model / "3", ScoreTable(scores, SCHEME) if dataset else None)
 
     monkeypatch.setattr("keras_unet3d.api.report", report)

@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_unet3d.annotation import LabelScheme
 from keras_unet3d.evaluation.case_view import (
     AGREE,
     CONFUSED,
@@ -11,7 +10,6 @@ from keras_unet3d.evaluation.case_view import (
     TOO_MUCH,
     UNKNOWN,
     Derived,
-    background_index,
     disagreement,
     steps_of_uncertainty,
 )
@@ -41,12 +39,6 @@ def test_kinds_count_what_the_confusion_matrix_counts(data):
 
 def test_without_a_background_every_difference_is_another_class():
     assert disagreement(np.array([0, 1]), np.array([1, 1]), None).tolist() == [CONFUSED, AGREE]
-
-
-def test_the_background_is_found_by_its_name_then_by_its_value():
-    assert background_index(LabelScheme((0, 1), ("inside", "Background"))) == 1
-    assert background_index(LabelScheme((5, 0), ("cell", "rest"))) == 1
-    assert background_index(LabelScheme((5, 6), ("cell", "rest"))) is None
 
 
 def test_uncertainty_is_kept_in_a_byte():

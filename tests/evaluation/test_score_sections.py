@@ -5,7 +5,8 @@ import pytest
 
 from keras_unet3d.annotation import LabelScheme
 from keras_unet3d.evaluation.score_sections import case_section, held_out_section, score_section, seen_before
-from keras_unet3d.metrics import Overlap, Scores, ScoreTable
+from keras_unet3d.metrics import CaseScores, Overlap, Ruler, Scores, ScoreTable, Surfaces
+from keras_unet3d.volumes import Grid
 
 SCHEME = LabelScheme((0, 1), ("background", "<cell>"))
 
@@ -15,9 +16,18 @@ def overlap(found):
     return Overlap(np.array([[90, 0], [10 - found, found]]))
 
 
+def scored(name, found, ruler=None):
+    """With surfaces where there is a ruler: the cells are planes of a block of ten."""
+    surfaces = None
+    if ruler:
+        truth, prediction = (np.repeat(np.arange(100) < count, 1).reshape(100, 1, 1) * 1 for count in (10, found))
+        surfaces = Surfaces.of(truth, prediction, 2, ruler, 0)
+    return CaseScores(name, overlap(found), Scores.of(overlap(found), SCHEME, surfaces))
+
+
 @pytest.fixture
 def table():
-    return ScoreTable([("good", 1, overlap(10)), ("bad", 1, overlap(2)), ("<fair>", 1, overlap(6))], SCHEME)
+    return ScoreTable([scored("good", 10), scored("bad", 2), scored("<fair>", 6)], SCHEME)
 
 
 def text(section):
@@ -30,15 +40,29 @@ def test_scores_have_a_row_for_each_class_a_mean_and_a_dot_for_each_case(table):
     assert rows == ["background", "&lt;cell&gt;", "mean"]
     assert shown.count('class="dot"') == 9
     assert "<title>&lt;fair&gt;: 0.750</title>" in shown  # 12 / 16
-    assert "<span>0.750</span>" in shown  # of all voxels, 2 × 18 / (18 + 30)
-    assert ">300<" in shown
+    assert "of the 3 cases together: Dice 0.86" in shown  # of cells 2 × 18 / (18 + 30), of background 540 / 552
+    assert re.search(r">0\.694 ± 0\.337<small>0\.333 to 1\.000</small>", shown)  # of cells, 1, 12 / 16 and 4 / 12
+    assert "3 cases says little" in shown
+    assert "surface" not in shown
+
+
+def test_distances_are_in_a_table_of_their_own_with_how_they_were_measured():
+    ruler = Ruler.of([Grid((100, 1, 1), (2.0, 1.0, 1.0), unit="µm")])
+    shown = text(
+        score_section(ScoreTable([scored("near", 9, ruler), scored("far", 5, ruler), scored("none", 0, ruler)], SCHEME))
+    )
+    assert ">HD95 (µm)</th>" in shown
+    assert "6 ± 5.66<small>2 to 10, ∞ in 1 of 3</small>" in shown  # one plane of 2 µm, and five
+    assert "share within 2 µm" in shown
+    assert "The borders of background are those of the other classes" in shown
 
 
 def test_one_case_has_no_spread_and_no_chart():
-    shown = text(score_section(ScoreTable([("only", 1, overlap(6))], SCHEME)))
+    shown = text(score_section(ScoreTable([scored("only", 6)], SCHEME)))
     assert "±" not in shown
     assert "<svg" not in shown
-    assert "Of one case." in shown
+    assert "<span>0.750</span>" in shown
+    assert "-40.0%" in shown  # of the volume
 
 
 def test_the_worst_case_is_on_top(table):
@@ -51,11 +75,11 @@ def test_the_worst_case_is_on_top(table):
 
 
 def test_scores_of_what_was_learned_from_come_with_a_warning():
-    assert seen_before(["a"], {}) is None
-    assert seen_before(["a"], {"learned_from": ["b"]}) is None
-    assert "1 of these 2 cases, going" in seen_before(["a", "b"], {"learned_from": ["b"]})
+    assert seen_before([scored("a", 1)], {}) is None
+    assert seen_before([scored("a", 1)], {"learned_from": ["b"]}) is None
+    assert "1 of these 2 cases, going" in seen_before([scored("a", 1), scored("b", 1)], {"learned_from": ["b"]})
     rows = [{"name": "b", "shape": {"z": 2, "y": 5, "x": 10}, "labelled": 25}]
-    warning = seen_before(["b"], {"learned_from": ["b"], "data": {"rows": rows}})
+    warning = seen_before([scored("b", 1)], {"learned_from": ["b"], "data": {"rows": rows}})
     assert "all of these cases (25% of their voxels were annotated)" in warning
 
 

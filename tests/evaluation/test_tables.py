@@ -1,11 +1,13 @@
 import math
 
-from keras_unet3d.evaluation.tables import Bar, score_text, table
+from keras_unet3d.evaluation.tables import Bar, Stacked, score_text, table
 
 
 def test_counts_scores_bars_and_texts_look_like_what_they_are():
-    page = table(["class", "Dice", "IoU", "voxels", "share"], [["cell", 0.87654, Bar(0.5), 12345, "5 %"]])
-    assert '<td class="number">0.877</td>' in page
+    page = table(
+        ["class", "Dice", "IoU", "voxels", "share"], [["cell", Stacked("0.877", "<b>"), Bar(0.5), 12345, "5 %"]]
+    )
+    assert '<td class="number">0.877<small>&lt;b&gt;</small></td>' in page
     assert 'style="--share:0.500"></span><span>0.500</span>' in page
     assert '<td class="number">12,345</td>' in page
     assert "<td>5 %</td>" in page

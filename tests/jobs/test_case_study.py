@@ -1,5 +1,7 @@
 """Cases are scored one at a time, ranked, and shown."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,17 @@ def test_the_worst_the_median_and_the_best_are_shown_and_no_more_is_held(tmp_pat
     assert "37.5% of the 480 labelled voxels are wrong" in sections["Is it unsure where it is wrong?"]
     assert "The 100.0% that are least certain" in sections["Is it unsure where it is wrong?"]
     assert sections["From all sides"].count('type="application/octet-stream"') == 3 * (1 + 3)
+
+
+def test_a_case_in_voxels_among_cases_in_mm_is_scored_by_its_overlap(tmp_path, says_cell):
+    study = CaseStudy(says_cell, tmp_path)
+    for unit in ("mm", ""):
+        case = known(f"in {unit or 'voxels'}", 5)
+        study.add(replace(case, image=replace(case.image, grid=unet3d.Grid((6, 5, 4), unit=unit))))
+    measured = {case.name: case.scores.classes[1].hausdorff for case in study.scores.cases}
+    assert measured["in mm"] == 1  # one plane
+    assert math.isnan(measured["in voxels"])
+    assert "its voxels are in voxels, those of others in mm" in "".join(study.sections(lambda _: case)[0].parts)
 
 
 def test_a_label_map_goes_where_it_is_wanted(tmp_path, says_cell):
