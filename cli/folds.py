@@ -40,6 +40,8 @@ def cross_validate(
         click.echo(found.model)
     terminal.say(f"\n{found.steps:,} steps in {found.minutes:.1f} minutes, of {counted(call['folds'], 'fold')}.")
     print_score_table(terminal, found)
+    if found.report is not None:
+        terminal.say(f"Report: {found.report}  (open it in a browser)")
     print_next(terminal, found.model, found.run, files.cases[0].images, call["runs"])
     terminal.result({**_as_json(found), **_plan_as_json(plans[0])})
 
@@ -101,6 +103,7 @@ def _as_json(found: CrossValidation) -> dict[str, Any]:
     return {
         "model": str(found.model),
         "run": str(found.run),
+        "report": str(found.report) if found.report else None,
         "steps": found.steps,
         "minutes": round(found.minutes, 3),
         "cross_validation": found.scores.as_json(),

@@ -8,9 +8,9 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
-def rounded(size: float) -> str:
-    """To three digits, without powers of ten up to a billion."""
-    return f"{float(f'{size:.3g}'):,.10g}"
+def rounded(size: float, digits: int = 3) -> str:
+    """To so many digits, without powers of ten up to a billion."""
+    return f"{float(f'{size:.{digits}g}'):,.10g}"
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

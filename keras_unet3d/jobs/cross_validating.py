@@ -78,6 +78,7 @@ class CrossValidation:
         scores: of each case, by the network that did not learn from it.
         steps: that were trained, in all folds.
         minutes: that training and scoring took.
+        report: a page about all of it, in the run's folder; None where it could not be written.
     """
 
     model: Path
@@ -85,6 +86,7 @@ class CrossValidation:
     scores: ScoreTable
     steps: int
     minutes: float
+    report: Path | None = None
 
 
 class _FoldRecord(BaseModel):
@@ -173,6 +175,7 @@ def cross_validate(
             nothing was started.
         WorkError: if training fails; what was done is kept.
     """
+    from keras_unet3d.jobs.fit_report import write_folds_report
     from keras_unet3d.training.crew import count_devices, gather_crew
     from keras_unet3d.training.listener import Quiet
     from keras_unet3d.training.settings import Settings
@@ -201,8 +204,9 @@ def cross_validate(
         _write(run.folder, scores)
         model = work.export(records, scores, Path(models) / name)
         run.finish()
+        page = write_folds_report(run.folder, model, scores, listener)
     seconds = sum(record.seconds for record in records)
-    return CrossValidation(model, run.folder, scores, sum(record.steps for record in records), seconds / 60)
+    return CrossValidation(model, run.folder, scores, sum(record.steps for record in records), seconds / 60, page)
 
 
 class _CrossValidation:

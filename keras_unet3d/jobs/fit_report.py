@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from keras_unet3d.errors import UNet3DError
 from keras_unet3d.evaluation.case_view import CaseView
 from keras_unet3d.evaluation.model_page import model_page
-from keras_unet3d.evaluation.page import Section, write_page
+from keras_unet3d.evaluation.page import Page, Section, write_page
+from keras_unet3d.evaluation.score_sections import case_section, score_section
 from keras_unet3d.evaluation.slice_browser import slice_browser, slice_legend
 from keras_unet3d.serving.description import read_description
 from keras_unet3d.volumes import Grid
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from keras_unet3d.jobs.fitting import FitPlan
+    from keras_unet3d.metrics import ScoreTable
     from keras_unet3d.training.held_out import HeldOut
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.validation import Validation
@@ -48,10 +50,32 @@ def write_fit_report(
         else "Nothing was held out to compare with. This is what there was to learn from in the first volume."
     )
     section = Section(f"Slices of {case.name}", [words, slice_legend(case), slice_browser(case)])
-    name = f"{version.parent.name}, version {version.name}"
+    return _written(run, model_page(_name(version), description, sections=[section]), listener)
+
+
+def write_folds_report(run: Path, version: Path, scores: ScoreTable, listener: Listener) -> Path | None:
+    """Write ``report.html`` into the folder of a cross-validation; as `write_fit_report`, it takes nothing with it.
+
+    Args:
+        run: its folder.
+        version: of the model.
+        scores: of each case, by the network that did not learn from it.
+        listener: told where it cannot be written.
+    """
+    words = "Each case was scored by the one network of the model that did not learn from it."
+    scored, cases = score_section(scores), case_section(scores, (), ())
+    sections = [Section(scored.heading, [words, *scored.parts]), cases]
+    return _written(run, model_page(_name(version), read_description(version), sections, scores), listener)
+
+
+def _name(version: Path) -> str:
+    return f"{version.parent.name}, version {version.name}"
+
+
+def _written(run: Path, page: Page, listener: Listener) -> Path | None:
     path = run / REPORT_FILE
     try:
-        write_page(path, model_page(name, description, sections=[section]))
+        write_page(path, page)
     except UNet3DError as error:
         listener.say(f"The report could not be written: {error}")
         return None

@@ -87,7 +87,7 @@ def _measured(count: int, case: CaseView) -> tuple[str, str]:
     share = f"{count / prod(case.grid.shape):.2%} of the voxels"
     if not case.grid.unit:
         return f"{count:,}", f"voxels, {share}"
-    return f"{rounded(_volume(count, case))} {case.grid.unit}³", share
+    return f"{rounded(_volume(count, case), 4)} {case.grid.unit}³", share
 
 
 def _volume(count: int, case: CaseView) -> float:
@@ -100,7 +100,7 @@ def _volumes(case: CaseView, segmented: Segmented) -> str:
     total = prod(case.grid.shape)
     rows: list[list[Cell]] = []
     for name, count in zip(case.scheme.names, segmented.counts.tolist(), strict=True):
-        volume = [rounded(_volume(count, case))] if unit else []
+        volume = [rounded(_volume(count, case), 6)] if unit else []
         rows.append([name, count, f"{count / total:.2%}", *volume])
     header = ["class", "voxels", "share", *([f"volume, {unit}³"] if unit else [])]
     words = f"Of {named(case.grid.shape)} voxels of {named(case.grid.spacing, unit)}"

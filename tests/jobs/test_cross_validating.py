@@ -153,6 +153,13 @@ def test_the_scores_are_in_the_run_and_in_the_model(interrupted_twice):
     assert [row["case"] for row in rows] == [case.name for case in found.scores.cases]
     training = unet3d.load_model(found.model).description.training
     assert training["cross_validation"]["mean"]["dice"]["cases"] == 5
+    page = found.report.read_text(encoding="utf-8")
+    assert "Each case was scored by the one network of the model that did not learn from it." in page
+    shown = [
+        page.index(f'<th scope="row">{case.name}</th>', page.index("Cases, worst first</h2>"))
+        for case in found.scores.cases
+    ]
+    assert shown == sorted(shown)
     assert training["cross_validation"]["mean"]["dice"]["mean"] == pytest.approx(found.scores.mean_dice.mean)
     assert training["steps"] == 6
 

@@ -57,6 +57,10 @@ def test_ct_is_trained_exported_and_segmented_with_one_window(ct, tmp_path):
         None, {"steps": 2, "network.filters": 2, "network.depth": 1, "tile": "x=16 y=16 z=8", "hold_out": "cases"}
     )
     fitted = unet3d.fit(ct, settings, models=tmp_path / "models", runs=tmp_path / "runs")
+    training = unet3d.load_model(fitted.model).description.training
+    assert len(training["learned_from"]) == 1  # the other case is held out
+    assert training["curves"]["validated"]["step"] == [1, 2]
+    assert "<figcaption>Disagreement</figcaption>" in fitted.report.read_text(encoding="utf-8")
     model = unet3d.load_model(fitted.model)
     (window,) = model.description.intensities.windows.values()
     assert 70 < window.low < window.offset < window.high < 130
