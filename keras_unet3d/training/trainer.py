@@ -117,7 +117,7 @@ class Training:
         folder = circumstances.folder
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
-        self._curves = CurvesFile(folder, scheme.names)
+        self._curves_file = CurvesFile(folder, scheme.names)
         self._profile = Profile(folder if circumstances.profile and crew.writes else None)
 
     def _build(self) -> tuple[keras.Model, keras.Optimizer, TrainingStep]:
@@ -155,7 +155,7 @@ class Training:
             self._listener.say(f"Continuing at step {state.step}, after {state.seconds / 60:.1f} minutes.")
         else:
             self._monitor.start(self._model, settings.model_dump(mode="json", exclude_none=True))
-        self._curves.continue_at(state.step)
+        self._curves_file.continue_at(state.step)
         budget = Budget(settings.minutes, settings.steps, state.seconds, self._start)
         budget.keep_back(state.longest_validation)
         recent = RecentSteps()
@@ -275,7 +275,7 @@ class Training:
             )
             self._monitor.overlap(state.step, "train", recent.overlap)
         if state.step % LOGGED_STEPS == 0 or state.step < LOGGED_STEPS:
-            self._curves.learned(recent.last_step, recent.loss, recent.overlap.mean_iou)
+            self._curves_file.learned(recent.last_step, recent.loss, recent.overlap.mean_iou)
 
     def _look(self, recent: RecentSteps) -> None:
         """Wait for all steps, and stop before weights that are lost are saved."""
@@ -328,7 +328,7 @@ class Training:
         self._listener.validated(state.step, overlap)
         self._monitor.overlap(state.step, "validation", overlap)
         self._monitor.curves(state.step, "validation", validation.curves)
-        self._curves.validated(state.step, overlap)
+        self._curves_file.validated(state.step, overlap)
         shown = slice_pictures(self._held_out[0], validation.first, self._scheme.colours)
         self._monitor.pictures(state.step, shown)
         self._monitor.flush()
