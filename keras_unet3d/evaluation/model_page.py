@@ -1,6 +1,7 @@
 """The page of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keras_unet3d.evaluation.page import Page, Section, cards
 from keras_unet3d.evaluation.score_sections import held_out_section, spread_words
@@ -33,7 +34,7 @@ def model_page(
     first = [*held_out, *sections] if scores is None else [*sections, *held_out]
     names = ", ".join(each.name for each in description.classes)
     says = lead or [f"A 3D U-Net that tells {names} apart in volumes of {', '.join(description.channels)}."]
-    facts = [*(_of_cases(scores) if scores else ()), *_of_training(description)]
+    facts = [*(_of_cases(scores) if scores else _of_held_out(description.training)), *_of_training(description)]
     return Page(
         title,
         [*says, cards(facts)],
@@ -62,13 +63,14 @@ def _of_cases(scores: ScoreTable) -> list[Card]:
     return found
 
 
+def _of_held_out(training: Mapping[str, Any]) -> list[Card]:
+    dice = ((training.get("validation") or {}).get("mean") or {}).get(DICE.key)
+    return [] if dice is None else [("mean Dice", score_text(dice), "on what training held out")]
+
+
 def _of_training(description: ModelDescription) -> list[Card]:
     training = description.training
     found = []
-    validation = training.get("validation")
-    if validation:
-        dice = validation["mean"].get(DICE.key)
-        found.append(("mean Dice", "–" if dice is None else score_text(dice), "on what training held out"))
     if "steps" in training and "minutes" in training:
         found.append(("training", f"{training['minutes']:g} min", f"{training['steps']:,} steps"))
     if isinstance(training.get("labelled_voxels"), dict):

@@ -72,7 +72,7 @@ def case_section(scores: ScoreTable, learned_from: Collection[str], shown: Colle
     """
     numbers = [number for number in range(len(scores.names)) if number != scores.scheme.background]
     numbers = [] if len(numbers) > MOST_CLASSES else numbers
-    measures = [measure for measure in CASE_MEASURES if measure in scores.measures]
+    measures = [measure for measure in CASE_MEASURES if scores.unit or not measure.of_surfaces]
     known = any(case.name in learned_from for case in scores.cases)
     rows = [
         [

@@ -18,11 +18,11 @@ def overlap(found):
 
 def scored(name, found, ruler=None):
     """With surfaces where there is a ruler: the cells are planes of a block of ten."""
-    surfaces = None
+    surfaces, reason = None, "" if ruler else "The truth is sparse."
     if ruler:
         truth, prediction = (np.repeat(np.arange(100) < count, 1).reshape(100, 1, 1) * 1 for count in (10, found))
         surfaces = Surfaces.of(truth, prediction, 2, ruler, 0)
-    return CaseScores(name, overlap(found), Scores.of(overlap(found), SCHEME, surfaces))
+    return CaseScores(name, overlap(found), Scores.of(overlap(found), SCHEME, surfaces, reason))
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_scores_have_a_row_for_each_class_a_mean_and_a_dot_for_each_case(table):
     assert "of the 3 cases together: Dice 0.86" in shown  # of cells 2 × 18 / (18 + 30), of background 540 / 552
     assert re.search(r">0\.694 ± 0\.337<small>0\.333 to 1\.000</small>", shown)  # of cells, 1, 12 / 16 and 4 / 12
     assert "3 cases says little" in shown
-    assert "surface" not in shown
+    assert "The truth is sparse." in shown
+    assert "HD95" not in shown
 
 
 def test_distances_are_in_a_table_of_their_own_with_how_they_were_measured():
@@ -69,6 +70,7 @@ def test_the_worst_case_is_on_top(table):
     shown = text(case_section(table, (), ["bad", "<fair>"]))
     assert re.findall(r'<th scope="row">(.*?)</th>', shown) == ["bad", "&lt;fair&gt;", "good"]
     assert "learned from" not in shown
+    assert "HD95" not in shown  # nothing is dense
     assert "Pictures of bad, <fair> are below." in shown  # text, which the page escapes
     known = text(case_section(table, ["good"], []))
     assert re.findall(r"<td>(yes|no)</td>", known) == ["no", "no", "yes"]
