@@ -130,7 +130,7 @@ def command(
     header, *rows = found.scores.table()
     terminal.say("\nIntersection over union at voxels that were not learned from:")
     terminal.table(header, rows)
-    terminal.say(f"Results: {found.run}/experiment.json, {found.run}/experiment.md")
+    terminal.say(f"Results: {found.run}/report.html, {found.run}/experiment.json, {found.run}/experiment.md")
     terminal.result({**found.scores.as_json(), "run": str(found.run)})
 
 

@@ -55,17 +55,32 @@ def slice_panel(
         longest: pixels of the longer side of each slice.
     """
     dimension = AXES.index(axis)
-    rows, columns = (other for other in range(3) if other != dimension)
-    height, width = (image.shape[other] * spacing[other] for other in (rows, columns))
-    scale = longest / max(height, width)
-    size = max(round(height * scale), 1), max(round(width * scale), 1)
-    plain = _enlarged(_visible(image.take(at[dimension], axis=dimension)), size)
+    size = slice_size(image.shape[:3], axis, spacing, longest)
+    plain = enlarged(_visible(image.take(at[dimension], axis=dimension)), size)
     painted = [
-        _painted(plain, _enlarged(labels.take(at[dimension], axis=dimension), size), class_colours(colours))
+        _painted(plain, enlarged(labels.take(at[dimension], axis=dimension), size), class_colours(colours))
         for labels in label_maps
     ]
-    gap = np.full((size[0], 4, 3), 255, np.uint8)
-    return np.concatenate([plain, *(part for picture in painted for part in (gap, picture))], axis=1)
+    return side_by_side([plain, *painted])
+
+
+def slice_size(shape: Sequence[int], axis: str, spacing: Sequence[float], longest: int) -> tuple[int, int]:
+    """Rows and columns of pixels, square in space, of a slice of a volume of `shape` (z, y, x)."""
+    height, width = (shape[other] * spacing[other] for other in range(3) if AXES[other] != axis)
+    scale = longest / max(height, width)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def side_by_side(pictures: Sequence[Picture]) -> Picture:
+    """Pictures of one height, with white between."""
+    gap = np.full((len(pictures[0]), 4, 3), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
+
+
+def enlarged(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A slice (row, column, …) in so many rows and columns: each pixel shows the voxel that it lies in."""
+    row, column = (np.arange(new) * old // new for new, old in zip(size, plane.shape, strict=False))
+    return plane[np.ix_(row, column)]
 
 
 def _visible(plane: NDArray[Any]) -> Picture:
@@ -79,12 +94,6 @@ def _visible(plane: NDArray[Any]) -> Picture:
         grey = np.concatenate([grey, np.zeros_like(grey[..., :1])], axis=-1)
     picture: Picture = np.rint(255 * grey).astype(np.uint8)
     return picture
-
-
-def _enlarged(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Each pixel of the result shows the voxel that it lies in."""
-    row, column = (np.arange(new) * old // new for new, old in zip(size, plane.shape, strict=False))
-    return plane[np.ix_(row, column)]
 
 
 def _painted(plain: Picture, labels: NDArray[Any], colours: Sequence[Colour]) -> Picture:

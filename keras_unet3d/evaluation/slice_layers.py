@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.pictures import Picture
+from keras_unet3d.annotation.pictures import Picture, enlarged
 from keras_unet3d.evaluation.case_view import AGREE, CONFUSED, MISSED, STEPS, TOO_MUCH
 from keras_unet3d.volumes.slabs import slabs
 from keras_unet3d.volumes.voxels import Voxels
@@ -90,11 +90,11 @@ def classes_source(
     plane: NDArray[Any], colours: Sequence[Colour], background: int | None, size: tuple[int, int]
 ) -> str:
     """Class indices ``(row, column)`` as translucent paint within a contour; what is unlabelled is dimmed."""
-    enlarged = _enlarged(plane, size)
-    structure = (enlarged >= 0) & (enlarged != (-2 if background is None else background))
-    edge = structure & _edges(enlarged, 2 if min(size) >= 2 * min(plane.shape) else 1)
-    paint = enlarged % _PAINTS
-    entries = np.where(structure, 2 + 2 * paint + edge, enlarged < 0)
+    classes = enlarged(plane, size)
+    structure = (classes >= 0) & (classes != (-2 if background is None else background))
+    edge = structure & _edges(classes, 2 if min(size) >= 2 * min(plane.shape) else 1)
+    paint = classes % _PAINTS
+    entries = np.where(structure, 2 + 2 * paint + edge, classes < 0)
     colours = [colours[index] for index in range(min(len(colours), _PAINTS))]
     palette = [(0, 0, 0, 0.0), (0, 0, 0, _DIMMED)]
     palette += [(*colour, opacity) for colour in colours for opacity in (_PAINT, 1.0)]
@@ -103,24 +103,24 @@ def classes_source(
 
 def disagreement_source(kinds: NDArray[np.uint8], size: tuple[int, int]) -> str:
     """Kinds of voxels ``(row, column)``, see `case_view.disagreement`, each in its colour and pattern."""
-    enlarged = _enlarged(kinds, size)
+    shown = enlarged(kinds, size)
     row, column = np.ogrid[: size[0], : size[1]]
     stripes = (row + column) % _PATTERN < _PATTERN // 2
     checks = (2 * row // _PATTERN + 2 * column // _PATTERN) % 2 == 0
-    pattern = (stripes & (enlarged == MISSED)) | (checks & (enlarged == CONFUSED))
+    pattern = (stripes & (shown == MISSED)) | (checks & (shown == CONFUSED))
     faint = {AGREE: _PAINT, MISSED: 0.45, TOO_MUCH: 0.9, CONFUSED: 0.45}
     palette = [(0, 0, 0, 0.0)] * 2
     for kind, colour in KIND_COLOURS.items():
         palette += [(*colour, faint[kind]), (*colour, 1.0)]
     palette += [(0, 0, 0, _DIMMED)] * 2
-    return _png((2 * enlarged + pattern).astype(np.uint8), palette)
+    return _png((2 * shown + pattern).astype(np.uint8), palette)
 
 
 def uncertainty_source(steps: NDArray[np.uint8], size: tuple[int, int]) -> str:
     """Steps of uncertainty ``(row, column)`` as heat."""
     levels = np.rint(np.arange(STEPS + 1) * (_HEATS / STEPS)).astype(np.uint8)  # few colours: a small file
     palette = [(*colour, 1.0) for colour in heat(np.linspace(0, 1, _HEATS + 1)).tolist()]
-    return _png(levels[_enlarged(steps, size)], palette)
+    return _png(levels[enlarged(steps, size)], palette)
 
 
 def heat(shares: NDArray[np.floating]) -> Picture:
@@ -141,12 +141,6 @@ def _edges(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
         edge[:, :-reach] |= right
         edge[:, reach:] |= right
     return edge
-
-
-def _enlarged(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Each pixel of the result shows the voxel that it lies in."""
-    row, column = (np.arange(new) * old // new for new, old in zip(size, plane.shape, strict=True))
-    return plane[np.ix_(row, column)]
 
 
 def _png(entries: NDArray[np.uint8], palette: Sequence[tuple[int, int, int, float]]) -> str:

@@ -80,7 +80,7 @@ class Experiment:
     """What `experiment` leaves.
 
     Attributes:
-        run: the folder, with one for each training, and ``experiment.json`` and ``experiment.md``.
+        run: the folder, with one for each training, and ``experiment.json``, ``experiment.md`` and ``report.html``.
         scores: of all trainings.
     """
 
@@ -330,6 +330,9 @@ def _take_device(devices: Any) -> None:
 
 
 def _write(folder: Path, scores: ExperimentScores, settings: Settings) -> None:
+    from keras_unet3d.evaluation.experiment_page import experiment_page
+    from keras_unet3d.evaluation.page import write_page
+
     found = {**scores.as_json(), "settings": settings.model_dump(mode="json", exclude_none=True)}
     for name, text in (
         ("experiment.json", json.dumps(found, indent=2) + "\n"),
@@ -337,3 +340,4 @@ def _write(folder: Path, scores: ExperimentScores, settings: Settings) -> None:
     ):
         with written_whole(folder / name) as file:
             file.write_text(text, encoding="utf-8")
+    write_page(folder / "report.html", experiment_page(scores))

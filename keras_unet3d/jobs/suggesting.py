@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_unet3d.annotation import LabelScheme, Meaning
+    from keras_unet3d.annotation import Meaning
+    from keras_unet3d.annotation.labels import Colour
     from keras_unet3d.evaluation.suggestion import Suggestion
     from keras_unet3d.serving.saved_model import LoadedModel
     from keras_unet3d.volumes import Volume
 
 ANNOTATION = "annotation"
 """The name of the file to go on with, without its suffix."""
+PIXELS = 512
+"""Of the longer side of a slice, in a picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class Suggestions:
         folder: with everything that was written.
         annotation: the file to go on with: what was annotated, and in the suggested slices what the model says, to be
             corrected; every other voxel is as it was.
-        pictures: of each slice: the image, and the prediction over it.
+        pictures: of each slice: the image, the prediction over it, and where the model is unsure (bright).
         unit: of distances, empty where it is not known.
         annotated_slices: where unpainted voxels are 0: all slices that are annotated once the suggested ones are
             corrected; else None.
@@ -129,7 +132,7 @@ def suggest(
         pictures = []
         for number, each in enumerate(found, 1):
             pictures.append(f"{number}_{each.name.replace('=', '')}.png")
-            _write_picture(unfinished / pictures[-1], volume, predicted, each, scheme)
+            _write_picture(unfinished / pictures[-1], volume, predicted, uncertainty, each, scheme.colours)
     folder = Path(folder)
     given = meaning.slices_of(Path(annotation).name) if meaning else None
     return Suggestions(
@@ -171,23 +174,26 @@ def _unsure(
 
 
 def _write_picture(
-    file: Path, volume: Volume, predicted: NDArray[np.int16], slice_: Suggestion, scheme: LabelScheme
+    file: Path,
+    volume: Volume,
+    predicted: NDArray[np.int16],
+    uncertainty: NDArray[np.float32],
+    slice_: Suggestion,
+    colours: Sequence[Colour | None],
 ) -> None:
     from PIL import Image
 
-    from keras_unet3d.annotation.pictures import slice_panel
+    from keras_unet3d.annotation.pictures import enlarged, side_by_side, slice_panel, slice_size
+    from keras_unet3d.evaluation.slice_layers import heat
 
-    z, y, x = (slice_.index if axis == slice_.axis else 0 for axis in range(3))
+    axis, spacing = AXES[slice_.axis], volume.grid.spacing
+    z, y, x = (slice_.index if number == slice_.axis else 0 for number in range(3))
     panel = slice_panel(
-        volume.voxels,
-        [predicted],
-        axis=AXES[slice_.axis],
-        at=(z, y, x),
-        spacing=volume.grid.spacing,
-        colours=scheme.colours,
-        longest=512,
+        volume.voxels, [predicted], axis=axis, at=(z, y, x), spacing=spacing, colours=colours, longest=PIXELS
     )
-    Image.fromarray(panel).save(file)
+    unsure = np.take(uncertainty, slice_.index, axis=slice_.axis) / np.float32(max(uncertainty.max(), 1e-6))
+    bright = heat(enlarged(unsure, slice_size(volume.grid.shape, axis, spacing, PIXELS)))
+    Image.fromarray(side_by_side([panel, bright])).save(file)
 
 
 def _together(first: AnnotatedSlices, second: AnnotatedSlices) -> AnnotatedSlices:
