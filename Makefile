@@ -25,7 +25,7 @@ setup: .venv/ready
 	@touch $@
 
 demo: setup
-	$(BIN)/unet3d demo
+	$(BIN)/unet3d demo $(DEMO)
 
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal
