@@ -1,0 +1,191 @@
+"""README.md and docs/*.md say what is so.
+
+- Every command in a ``sh`` block is parsed by the real commands, without running: options, values, settings of ``--set``.
+- Every ``python`` block compiles; each ``unet3d.NAME`` in it exists and takes the keyword arguments that it is given.
+- Links, pictures, headings that are linked to, targets of ``make`` and options in running text exist.
+- What heads a section of troubleshooting.md, as code, is part of a message in the source; ``…`` stands for values.
+- Drawings are those that docs/pictures.py makes of the package's arithmetic now.
+- A block after ``<!-- run -->`` is run, those of all pages in one folder: `ORDER`. ``--minutes N`` is a few steps there.
+"""
+
+import ast
+import inspect
+import re
+import runpy
+import shlex
+import shutil
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from unet3d_cli.main import COMMANDS, main
+
+import keras_unet3d as unet3d
+from keras_unet3d.annotation import slices_by_case
+from keras_unet3d.training.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ORDER = ("README.md", "annotate.md", "python.md", "deploy.md")
+"""Pages with blocks that are run: what one leaves, the next finds."""
+STEPS = 2
+OTHERS_OPTIONS = {"--model_config_file", "--model_base_path", "--model_name", "--port", "--rest_api_port"}
+"""Of TensorFlow Serving."""
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page, language, *, run=False):
+    """The fenced blocks of a language; only those that are run, where asked for."""
+    before = "<!-- run -->\n" if run else ""
+    return re.findall(
+        rf"^{before}```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def commands(block):
+    """The calls of `unet3d` in a block for a shell, as lists of arguments."""
+    for line in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if "unet3d" in words:
+            words = words[words.index("unet3d") + 1 :]
+            ends = [place for place, word in enumerate(words) if word in {">", "|", "&&", ";", "&"}]
+            yield words[: ends[0]] if ends else words
+
+
+def prose(page):
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def slug(heading):
+    """A heading as links name it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@cache
+def messages():
+    """Every text in the source, with … for what is put in."""
+    found = []
+    for folder in ("keras_unet3d", "cli"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    found.append(
+                        "".join(
+                            str(getattr(part, "value", "…")) if isinstance(part, ast.Constant) else "…"
+                            for part in node.values
+                        )
+                    )
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return found
+
+
+def occurs(quoted):
+    """Whether a message in the source has these parts in this order."""
+    pattern = re.compile(".*".join(re.escape(part.strip()) for part in quoted.split("…")), re.DOTALL)
+    return any(pattern.search(message) for message in messages())
+
+
+@pages
+def test_every_command_is_one_that_unet3d_takes(page):
+    for block in blocks(page, "sh"):
+        for name, *arguments in commands(block):
+            command = main.get_command(None, name)
+            assert command is not None, f"unet3d {name}"
+            try:
+                context = command.make_context(name, list(arguments))
+            except click.ClickException as error:
+                pytest.fail(f"unet3d {shlex.join([name, *arguments])}: {error.format_message()}")
+            read_settings(None, dict(context.params.get("assigned") or ()))
+            slices_by_case(context.params.get("annotated_slices") or ())
+
+
+@pages
+def test_options_and_targets_in_running_text_exist(page):
+    known = {option for name in COMMANDS for each in main.get_command(None, name).params for option in each.opts}
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    inline = re.findall(r"`([^`\n]+)`", prose(page))
+    options = {option for code in inline for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", code)}
+    assert options <= known | OTHERS_OPTIONS | {"--help"}
+    calls = [*inline, *"\n".join(blocks(page, "sh")).splitlines()]
+    assert {target for call in calls for target in re.findall(r"^make ([\w-]+)", call)} <= targets
+
+
+@pages
+def test_every_python_block_uses_what_there_is(page):
+    for block in blocks(page, "python"):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "unet3d":
+                assert node.attr in unet3d.__all__
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("unet3d."):
+                called = getattr(unet3d, ast.unparse(node.func).removeprefix("unet3d."))
+                inspect.signature(called).bind_partial(
+                    *node.args, **{keyword.arg: keyword.value for keyword in node.keywords}
+                )
+
+
+@pages
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", prose(linked), re.MULTILINE)
+            assert anchor in map(slug, headings), target
+
+
+def test_every_message_that_is_explained_is_one_of_ours():
+    quoted = re.findall(
+        r"^### `(.*)`$", (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(quoted) > 10
+    assert [each for each in quoted if len(each.replace("…", "").strip()) < 12 or not occurs(each)] == []
+
+
+def test_a_message_that_nobody_writes_is_found_out():
+    assert occurs("The annotated slice … lies outside the volume of …")
+    assert not occurs("The annotated slice … lies inside the volume of …")
+
+
+def test_the_readme_names_every_command():
+    rows = re.findall(r"^\| `unet3d (\w+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(COMMANDS)
+
+
+def test_every_page_is_linked_from_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if f"(docs/{page.name}" not in readme] == []
+
+
+def test_drawings_are_of_the_arithmetic_of_now():
+    drawings = runpy.run_path(str(ROOT / "docs" / "pictures.py"))["DRAWINGS"]
+    for name, draw in drawings.items():
+        assert (ROOT / "docs" / "pictures" / name).read_text(encoding="utf-8") == draw(), (
+            f"run docs/pictures.py: {name}"
+        )
+
+
+@pytest.mark.slow
+def test_what_is_marked_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "models" / "kidney-phantom", tmp_path / "models" / "kidney-phantom")
+    by_name = {page.name: page for page in PAGES}
+    marked = {page.name for page in PAGES if "<!-- run -->" in page.read_text(encoding="utf-8")}
+    assert marked == set(ORDER)
+    for name in ORDER:
+        for block in blocks(by_name[name], "sh", run=True):
+            for arguments in commands(re.sub(r"--minutes \S+", f"--steps {STEPS}", block)):
+                done = CliRunner().invoke(main, arguments)
+                assert done.exit_code == 0, f"unet3d {shlex.join(arguments)}\n{done.output}"
+        for block in blocks(by_name[name], "python", run=True):
+            exec(compile(block, name, "exec"), {})  # noqa: S102 - it is what a reader would paste
+    for left in ("dense.nii.gz", "report.html", "suggestions"):
+        assert (tmp_path / left).exists()
