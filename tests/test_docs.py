@@ -1,15 +1,16 @@
 """README.md and docs/*.md say what is so.
 
-- Every command in a ``sh`` block is parsed by the real commands, without running: options, values, settings of ``--set``.
+- Every command in a ``sh`` block is parsed by the real commands, but not run: options, values, ``--set``.
 - Every ``python`` block compiles; each ``unet3d.NAME`` in it exists and takes the keyword arguments that it is given.
 - Links, pictures, headings that are linked to, targets of ``make`` and options in running text exist.
 - What heads a section of troubleshooting.md, as code, is part of a message in the source; ``…`` stands for values.
 - Drawings are those that docs/pictures.py makes of the package's arithmetic now.
-- A block after ``<!-- run -->`` is run, those of all pages in one folder: `ORDER`. ``--minutes N`` is a few steps there.
+- A block after ``<!-- run -->`` is run, those of all pages in one folder; ``--minutes N`` is a few steps there.
 """
 
 import ast
 import inspect
+import json
 import re
 import runpy
 import shlex
@@ -23,7 +24,7 @@ from click.testing import CliRunner
 from unet3d_cli.main import COMMANDS, main
 
 import keras_unet3d as unet3d
-from keras_unet3d.annotation import slices_by_case
+from keras_unet3d.annotation import LabelScheme, slices_by_case
 from keras_unet3d.training.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,11 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
+def of_package(node):
+    """Whether a node of a syntax tree is `unet3d.NAME`."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "unet3d"
+
+
 @cache
 def messages():
     """Every text in the source, with … for what is put in."""
@@ -88,6 +94,12 @@ def occurs(quoted):
     """Whether a message in the source has these parts in this order."""
     pattern = re.compile(".*".join(re.escape(part.strip()) for part in quoted.split("…")), re.DOTALL)
     return any(pattern.search(message) for message in messages())
+
+
+def test_blocks_and_commands_are_found():
+    found = [call[0] for page in PAGES for block in blocks(page, "sh") for call in commands(block)]
+    assert set(COMMANDS) - set(found) <= {"demo"}  # which `make demo` runs
+    assert list(commands("srun -n 2 unet3d fit a --set b=1 > c  # d\n")) == [["fit", "a", "--set", "b=1"]]
 
 
 @pages
@@ -120,13 +132,19 @@ def test_every_python_block_uses_what_there_is(page):
     for block in blocks(page, "python"):
         tree = ast.parse(block)
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "unet3d":
+            if of_package(node):
                 assert node.attr in unet3d.__all__
-            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("unet3d."):
-                called = getattr(unet3d, ast.unparse(node.func).removeprefix("unet3d."))
-                inspect.signature(called).bind_partial(
+            if isinstance(node, ast.Call) and of_package(node.func):
+                inspect.signature(getattr(unet3d, node.func.attr)).bind_partial(
                     *node.args, **{keyword.arg: keyword.value for keyword in node.keywords}
                 )
+
+
+@pages
+def test_every_json_block_is_readable(page):
+    for block in blocks(page, "json"):
+        if labels := json.loads(block).get("labels"):
+            LabelScheme.from_names(labels)
 
 
 @pages
