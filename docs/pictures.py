@@ -1,10 +1,11 @@
-"""Makes the pictures of these pages: a segmented kidney, and drawings of the package's own arithmetic.
+"""Makes the pictures of these pages: a segmented kidney, part of a report, and drawings of the package's arithmetic.
 
-Run from the root of the repository; the kidney takes the model in ``models/kidney-phantom``:
+Run from the root of the repository; kidney and report take the model in ``models/kidney-phantom``, the report Chromium:
 
     .venv/bin/python docs/pictures.py
 """
 
+import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -160,12 +161,32 @@ def kidney(path: Path, z: int = 13) -> None:
     Image.fromarray(panel).save(path, optimize=True)
 
 
+def report(path: Path) -> None:
+    """The slices of the worst of three kidneys that the model never saw, as a report shows them."""
+    from PIL import Image
+
+    import keras_unet3d as unet3d
+    from keras_unet3d.phantom import write_phantom_dataset
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_phantom_dataset(Path(folder) / "kidneys", (32, 96, 96), seed=7)
+        images = sorted((data / "images").iterdir())
+        cases = unet3d.dataset_from_pairs(images, [data / "truth" / image.name for image in images])
+        page, shot = data / "report.html", data / "report.png"
+        unet3d.report(ROOT / "models" / "kidney-phantom", cases, page)
+        flags = ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=15000")
+        drawn = ("--window-size=1000,2600", f"--screenshot={shot}", page.as_uri())
+        subprocess.run(["chromium", *flags, *drawn], check=True, capture_output=True)  # noqa: S603, S607
+        Image.open(shot).convert("RGB").crop((0, 1900, 1000, 2440)).save(path, optimize=True)
+
+
 def main() -> None:
     """Write all of them."""
     PICTURES.mkdir(exist_ok=True)
     for name, draw in DRAWINGS.items():
         (PICTURES / name).write_text(draw(), encoding="utf-8")
     kidney(PICTURES / "kidney.png")
+    report(PICTURES / "report.png")
 
 
 if __name__ == "__main__":
