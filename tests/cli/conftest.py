@@ -19,6 +19,7 @@ def unet3d(tmp_path, monkeypatch):
     from unet3d_cli.main import main
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # tables are as wide as they are, wherever the tests run
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
