@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from unet3d_cli.options import (
     Channels,
     Memory,
@@ -20,6 +21,7 @@ from unet3d_cli.options import (
     quiet_option,
     read_meaning,
 )
+from unet3d_cli.servers import OPTIONS, read_client, server_options
 from unet3d_cli.telling import tell
 
 from keras_unet3d.errors import InputError, UNet3DError
@@ -41,6 +43,7 @@ SECTIONS = {
     "Results": ("out_dir", "report", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
     "Afterwards, to each class but the background": ("largest_component", "min_size_mm3", "fill_holes"),
     "Memory and time": ("memory", "plan_only", "resume"),
+    "A model on TensorFlow Serving": OPTIONS,
 }
 
 
@@ -119,10 +122,13 @@ SECTIONS = {
     help="Go on with what a killed call with the same images, models and options has left. An OUT that was finished is "
     "done again.",
 )
+@server_options
 @quiet_option
 @json_option
 @debug_option
+@click.pass_context
 def command(
+    context: click.Context,
     files: tuple[Image, ...],
     out_dir: Path | None,
     models: tuple[Path, ...],
@@ -137,23 +143,25 @@ def command(
 ) -> None:
     """Label every voxel of IN; OUT has the grid of IN, and its suffix is its format.
 
-    The channels of one IN can come in several files, with commas between. A folder is read as one DICOM series.
-    IN may be larger than memory: the work is planned before it starts, and what is done is kept on disk.
+        The channels of one IN can come in several files, with commas between. A folder is read as one DICOM series.
+        IN may be larger than memory: the work is planned before it starts, and what is done is kept on disk.
 
-    \b
-    Examples:
-      unet3d segment scan.nii.gz labels.nii.gz
-      unet3d segment scan.tif labels.seg.nrrd --model models/kidney-phantom
-      unet3d segment scan_c0.tif,scan_c1.tif labels.tif --probabilities probabilities.tif
-      unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
-      unet3d segment scan.nii.gz labels.nii.gz --report report.html
-      unet3d segment a.nii.gz b.nii.gz --out-dir segmented
-    What will it take, and with less memory?
-      unet3d segment scan.nii.gz --plan
-      unet3d segment scan.nii.gz --plan --memory 4GB
-    Better answers for more time:
-      unet3d segment scan.nii.gz labels.nii.gz --tta --uncertainty unsure.nii.gz
-      unet3d segment scan.nii.gz labels.nii.gz --model models/a --model models/b
+        \b
+        Examples:
+          unet3d segment scan.nii.gz labels.nii.gz
+          unet3d segment scan.tif labels.seg.nrrd --model models/kidney-phantom
+          unet3d segment scan_c0.tif,scan_c1.tif labels.tif --probabilities probabilities.tif
+          unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
+          unet3d segment scan.nii.gz labels.nii.gz --report report.html
+          unet3d segment a.nii.gz b.nii.gz --out-dir segmented
+        What will it take, and with less memory?
+          unet3d segment scan.nii.gz --plan
+          unet3d segment scan.nii.gz --plan --memory 4GB
+        Better answers for more time:
+          unet3d segment scan.nii.gz labels.nii.gz --tta --uncertainty unsure.nii.gz
+          unet3d segment scan.nii.gz labels.nii.gz --model models/a --model models/b
+    With a model on TensorFlow Serving, and without TensorFlow here:
+          unet3d segment scan.nii.gz labels.nii.gz --server gpu-server:8500 --model-name kidney
     """
     from unet3d_cli.terminal import Terminal
 
@@ -167,14 +175,18 @@ def command(
     if len(pairs) > 1 and (keep or asked["report"] or others):
         raise click.UsageError("--keep, --report, --probabilities and --uncertainty belong to one image. Give one IN.")
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
+    chosen = models if context.get_parameter_source("models") is not ParameterSource.DEFAULT else ()
+    client = read_client(chosen, **{name: asked.pop(name) for name in OPTIONS})
     options = _options(**asked)
     if out_dir is not None:
         check_output_folder(out_dir)
     written = [(image, output) for image, output in pairs if output is not None]
     check_outputs(written, others=others, in_new_folder=out_dir is not None)
-    versions = [version_folder(model) for model in models]  # for all images, also if newer ones appear meanwhile
+    # For all images, also if newer ones appear meanwhile.
+    versions: list[Any] = [client] if client else [version_folder(model) for model in models]
     if not plan_only:
-        _check_replaced([output for _, output in written], read_description(versions[0]).scheme)
+        description = client.description if client else read_description(versions[0])
+        _check_replaced([output for _, output in written], description.scheme)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Model: {', '.join(map(str, versions))}")
@@ -187,7 +199,7 @@ def command(
         (image, output), *_ = pairs
         work(image, output, versions)  # by their paths: a wrong image is found before a model is loaded
     else:
-        job.do_all(pairs, work, api.load_models(versions), done)
+        job.do_all(pairs, work, versions if client else api.load_models(versions), done)
     terminal.result({"models": list(map(str, versions)), done: job.done, "failed": job.failed})
     if job.failed:
         raise click.exceptions.Exit(1)

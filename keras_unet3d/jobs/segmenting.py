@@ -13,6 +13,7 @@ from keras_unet3d.jobs.annotated_image import read_annotated
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model, name_of
 from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.working_image import WorkingImage
+from keras_unet3d.serving.client import Client
 from keras_unet3d.volumes import Volume, open_image, read_labels, write_image, write_labels
 from keras_unet3d.volumes.outputs import check_page
 from keras_unet3d.volumes.voxels import as_array
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from keras_unet3d.annotation import Meaning
-    from keras_unet3d.inference.job import SegmentationJob, Statistics
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.planning import Plan
     from keras_unet3d.inference.postprocessing import ClassChange
     from keras_unet3d.inference.segmented import Segmented
     from keras_unet3d.inference.unfinished import Unfinished
+    from keras_unet3d.inference.volume_job import Statistics, VolumeJob
     from keras_unet3d.network.work import Precision
     from keras_unet3d.serving.description import ModelDescription
     from keras_unet3d.serving.saved_model import LoadedModel
@@ -145,7 +146,8 @@ def segment(
     Args:
         image: a file, several files (one per channel), or a volume in memory.
         output: where the label map is written; its suffix is its format. None writes nothing.
-        model: a folder, with or without the version, or a loaded model; the networks of several are averaged.
+        model: a folder, with or without the version, or a loaded model; the networks of several are averaged. Or a
+            `keras_unet3d.serving.Client`, whose servers compute: TensorFlow is not imported then.
         keep: an annotation of this image; what it says stays as annotated.
         meaning: how to read unpainted voxels of `keep`, where model and file do not say.
         options: what else is asked for; see `keras_unet3d.inference.options.SegmentOptions`.
@@ -237,15 +239,19 @@ def _segmentation_job(
     unfinished: Unfinished | None,
     *,
     in_memory: bool,
-) -> tuple[WorkingImage, SegmentationJob]:
+) -> tuple[WorkingImage, VolumeJob]:
     """Open the image, load the models, and plan."""
-    from keras_unet3d.inference.job import Member, SegmentationJob
     from keras_unet3d.inference.options import SegmentOptions
 
     models = described_models(model)
     if not isinstance(image, Volume):
         image = opened.enter_context(open_image(image, scratch=unfinished.folder if unfinished else None))
     working = WorkingImage.of(image, [description for _, description in models])
+    if any(isinstance(each, Client) for each, _ in models):
+        return working, _served_job(working, models, options or SegmentOptions(), unfinished, in_memory=in_memory)
+
+    from keras_unet3d.inference.job import Member, SegmentationJob
+
     members = []
     for source, description in models:
         loaded = load_model(source) if isinstance(source, str | Path) else source
@@ -271,3 +277,20 @@ def _segmentation_job(
         in_memory=in_memory,
     )
     return working, job
+
+
+def _served_job(
+    working: WorkingImage,
+    models: Sequence[tuple[Any, ModelDescription]],
+    options: SegmentOptions,
+    unfinished: Unfinished | None,
+    *,
+    in_memory: bool,
+) -> VolumeJob:
+    """Plan with a model on servers."""
+    from keras_unet3d.serving.served_job import ServedJob
+
+    if len(models) > 1:
+        raise InputError("Expected one served model, or any number of others. Export several as one to serve them.")
+    (client, _), *_ = models
+    return ServedJob(working.volume, client, options, unfinished, grid=working.image.grid, in_memory=in_memory)

@@ -289,17 +289,30 @@ def read_description(path: str | os.PathLike[str]) -> ModelDescription:
             f"{folder}: is a TensorFlow SavedModel, but not one of keras-unet3d: it holds no "
             f"{DESCRIPTION_FILE.as_posix()}."
         )
+    return parse_description(file.read_bytes(), str(file))
+
+
+def parse_description(text: str | bytes, name: str) -> ModelDescription:
+    """Read what a model is from JSON, as its file and its signature ``describe`` hold it.
+
+    Args:
+        text: in UTF-8.
+        name: of where it comes from, for errors.
+
+    Raises:
+        InputError: if it describes no model, or one of another format.
+    """
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
+        plain = json.loads(text)
         found = plain.get("format") if isinstance(plain, dict) else None
         if isinstance(found, int) and found > FORMAT:
             raise InputError(
-                f"{file}: was written by keras-unet3d {plain.get('package_version')}; this is {package_version()}, "
+                f"{name}: was written by keras-unet3d {plain.get('package_version')}; this is {package_version()}, "
                 f"which does not know format {found}. Update it: pip install --upgrade keras-unet3d"
             )
         if isinstance(found, int) and found < FORMAT:
             raise InputError(
-                f"{file}: was written by keras-unet3d {plain.get('package_version')} in format {found}; this "
+                f"{name}: was written by keras-unet3d {plain.get('package_version')} in format {found}; this "
                 f"is {package_version()}, which reads format {FORMAT}. Export the model again."
             )
         return ModelDescription.model_validate(plain)
@@ -308,9 +321,9 @@ def read_description(path: str | os.PathLike[str]) -> ModelDescription:
             f"{'.'.join(str(part) for part in problem['loc']) or 'as a whole'}: {problem['msg']}"
             for problem in error.errors()[:3]
         )
-        raise InputError(f"{file}: does not describe a model ({problems}). Export the model again.") from error
+        raise InputError(f"{name}: does not describe a model ({problems}). Export the model again.") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{file}: is damaged ({error}). Export the model again.") from error
+        raise InputError(f"{name}: is damaged ({error}). Export the model again.") from error
 
 
 def _can_be_tiled(length: int, axis: AxisGeometry) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference.tiles import one_tile
-from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
+from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription, parse_description
 from keras_unet3d.serving.versions import next_version
 from keras_unet3d.volumes.box import Box, read_mirrored
 from keras_unet3d.volumes.whole_file import written_whole_folder
@@ -109,6 +109,7 @@ def _write_graph(networks: Sequence[Any], description: ModelDescription, folder:
     volume = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
     tiles = tf.TensorSpec([None, None, None, None, channels], tf.float32, name="image")
     intensities = tf.TensorSpec([None, channels, 2], tf.float32, name="intensity")
+    numbers = tf.TensorSpec([None], tf.float32, name="batch")
 
     def segment_volume(image: Any) -> dict[str, Any]:
         return {"labels": segment(image)}
@@ -121,6 +122,11 @@ def _write_graph(networks: Sequence[Any], description: ModelDescription, folder:
     def intensity(image: Any) -> dict[str, Any]:
         return {"intensity": intensity_graph(image, rule)}
 
+    def describe(batch: Any) -> dict[str, Any]:
+        # The file lies on the server's disk. An input, as TensorFlow Serving refuses signatures without one, and along
+        # a batch, as it merges requests along their first axis.
+        return {"description": tf.fill(tf.shape(batch), description.model_dump_json())}
+
     # Not Keras' ExportArchive: it stores every variable twice.
     module = tf.Module()
     module.weights = members_variables(networks)
@@ -128,6 +134,7 @@ def _write_graph(networks: Sequence[Any], description: ModelDescription, folder:
         "serving_default": tf.function(serving_default, [tiles, intensities], autograph=False),
         "segment_volume": tf.function(segment_volume, [volume], autograph=False),
         "intensity": tf.function(intensity, [volume], autograph=False),
+        "describe": tf.function(describe, [numbers], autograph=False),
     }
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
@@ -165,6 +172,7 @@ def _try(folder: Path, networks: Sequence[Any]) -> None:
         and np.allclose(written.probabilities(tile, intensity[None]), expected, atol=1e-4)
         and np.allclose(written.served_intensity(image), intensity, rtol=1e-4)
         and (written.segment_volume(image) == labels)[sure].all()
+        and parse_description(written.served_description(), str(folder)) == written.description
     )
     if not same:
         raise WorkError(

@@ -68,6 +68,10 @@ class LoadedModel:
         """Offset and scale ``(channel, 2)`` as a client gets them, from ``intensity``."""
         return self._ask("intensity", image=image)["intensity"]
 
+    def served_description(self) -> str:
+        """What a client is told that the model is, as JSON, from ``describe``; exports before it have none."""
+        return bytes(self._ask("describe", batch=np.zeros(1, np.float32))["description"][0]).decode()
+
     @cached_property
     def _graph(self) -> Any:
         """The SavedModel, loaded when it is first asked: its variables are held once more."""

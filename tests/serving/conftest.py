@@ -1,5 +1,10 @@
 """Small exported models, each beside the network that it came from."""
 
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,3 +117,101 @@ def served():
         return Served(network, of.description.geometry.geometry, of.description.intensities)
 
     return serve
+
+
+FAULTS = (
+    "",
+    "content",
+    "slow=30",
+    "slow=0.4",
+    "die-after=2",
+    "die-after=3",
+    "die-after=1,restart=0.5",
+    "loading=0.7",
+    "unloaded=0.7",
+    "refuse=100000",
+    "version=9",
+    "nonsense",
+    "token=sesame",
+)
+"""Of the ports of the stand-in; one that dies serves one test."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """A stand-in for TensorFlow Serving, in a process of its own.
+
+    Attributes:
+        addresses: of its ports, by their faults.
+        models: folders that it serves, by name.
+        authority: the certificate of the port that speaks TLS, None where none could be made.
+    """
+
+    addresses: dict[str, str]
+    models: dict[str, Path]
+    authority: Path | None
+
+    def __getitem__(self, faults):
+        return self.addresses[faults]
+
+
+@pytest.fixture(scope="session")
+def stand_in():
+    """Run the stand-in; gives the addresses of its ports."""
+    pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api, which the stand-in speaks, is missing")
+
+    @contextmanager
+    def running(models, faults, *others):
+        command = [sys.executable, str(Path(__file__).with_name("fake_server.py")), *others]
+        command += [f"--model={name}={folder}" for name, folder in models.items()]
+        command += [f"--listen={each}" for each in faults]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            try:
+                yield [f"localhost:{number}" for number in json.loads(process.stdout.readline())]
+            finally:
+                process.kill()
+
+    return running
+
+
+@pytest.fixture(scope="session")
+def ports(stand_in, exported, tmp_path_factory, random_network, describe):
+    """Serve some models, one of them without ``describe``, one that expects a spacing and has a window."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    from keras_unet3d.serving.export import export_model
+
+    models = {name: exported[name].path.parent for name in ("moving", "padded", "group")}
+    silent = shutil.copytree(models["moving"], tmp_path_factory.mktemp("served") / "silent")
+    saved = SavedModel.FromString((silent / "1" / "saved_model.pb").read_bytes())
+    del saved.meta_graphs[0].signature_def["describe"]
+    (silent / "1" / "saved_model.pb").write_bytes(saved.SerializeToString())
+    spaced = describe(
+        Geometry("same", 1),
+        tile=(20, 24, 26),
+        spacing=(1.5, 1.0, 1.0),
+        unit="mm",
+        resampled=True,
+        mirrored_axes=("x",),
+        intensity={"windows": {"nuclei": {"low": 800, "high": 1200, "offset": 1000, "scale": 100}}},
+    )
+    network = random_network(2, filters=2, depth=1, padding="same", normalization="batch", seed=5)
+    models |= {"silent": silent, "spaced": export_model(network, silent.parent / "spaced", spaced).parent}
+
+    certificate = _certificate(silent.parent)
+    faults = [*FAULTS, *([f"tls={certificate}:{certificate.with_suffix('.key')}"] if certificate else [])]
+    with stand_in(models, faults, "--label", "moving:stable=1") as found:
+        yield Ports(dict(zip([*FAULTS, "tls"], found, strict=False)), models, certificate)
+
+
+def _certificate(folder):
+    """One that signs itself, for localhost, and its key beside it."""
+    if shutil.which("openssl") is None:
+        return None
+    certificate = folder / "authority.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    files = ["-out", str(certificate), "-keyout", str(certificate.with_suffix(".key"))]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return certificate

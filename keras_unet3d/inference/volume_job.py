@@ -1,0 +1,220 @@
+"""The segmentation of one volume, whatever computes it: predict → reduce → write."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.errors import InputError
+from keras_unet3d.inference.budget import shown
+from keras_unet3d.inference.options import SegmentOptions
+from keras_unet3d.inference.planning import Plan
+from keras_unet3d.inference.postprocessing import BYTES_PER_VOXEL, ClassChange, background_of, postprocess
+from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.results import HeldVoxels, Outcome, Results, Store, class_dtype
+from keras_unet3d.inference.segmentation import TileWork
+from keras_unet3d.inference.segmented import Segmented
+from keras_unet3d.inference.unfinished import Unfinished
+from keras_unet3d.network.work import Precision
+from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.resampling import ResampledVoxels
+from keras_unet3d.volumes.scratch import scratch_copy
+from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.voxels import Voxels
+
+Statistics = Literal["moving", "volume", "current"]
+
+Progress = Callable[[float], None]
+"""Told the share of the work that is done, from 0 to 1."""
+
+
+class VolumeJob(ABC):
+    """What is decided before the work, and the work; who computes the tiles, and which, is decided by its kinds.
+
+    Attributes:
+        volume: that is segmented, on the grid that the networks see.
+        grid: that results are given on.
+        plan: the tiles and what they will take.
+        precision: of the features.
+        statistics: those that the networks normalise by.
+        warnings: what the user should know.
+    """
+
+    plan: Plan
+    precision: Precision
+    statistics: Statistics
+
+    def __init__(
+        self,
+        volume: Volume,
+        options: SegmentOptions,
+        scheme: LabelScheme,
+        unfinished: Unfinished | None = None,
+        *,
+        grid: Grid | None = None,
+        in_memory: bool = False,
+    ) -> None:
+        """Check what does not depend on who computes.
+
+        Args:
+            volume: raw ``(z, y, x, channel)``, in memory or in a file; `ResampledVoxels` are made once, when it runs.
+            options: of the user.
+            scheme: of the labels.
+            unfinished: where results go, and what another process began; without, `run` keeps them in memory.
+            grid: of the same place, that results are resampled to; None is that of `volume`.
+            in_memory: whether the budget has to suffice for results in memory, too.
+
+        Raises:
+            InputError: if the options cannot be met.
+        """
+        self.volume, self._options, self._scheme = volume, options, scheme
+        self._unfinished, self._in_memory = unfinished, in_memory
+        self.grid = grid or volume.grid
+        self.warnings: list[str] = []
+        self._check_post_processing()
+
+    @property
+    @abstractmethod
+    def seconds(self) -> float:
+        """How long all of it will take, from how long a part of it takes now."""
+
+    @property
+    def done(self) -> float:
+        """The share of the work that a killed segmentation has left, from 0 to 1."""
+        return self._prepared + (1 - self._share_of_preparation) * self._labelled / prod(self.plan.tiles.volume)
+
+    def run(self, kept: NDArray[np.int16] | None = None, progress: Progress = lambda _: None) -> Segmented:
+        """Do the work.
+
+        Args:
+            kept: class index ``(z, y, x)`` on `grid` of voxels that stay as annotated, `UNLABELED` elsewhere.
+            progress: told how far it is.
+        """
+        progress(self.done)
+        results = self._results()
+        with ExitStack() as opened:
+            self._compute(self._image(opened), results, progress)
+        outcome, changes = self._post_processed(Outcome.of(results, self.volume.grid, self.grid))
+        return Segmented(outcome, self._scheme, kept, changes)
+
+    @abstractmethod
+    def _predictors(self) -> Sequence[Predictor]:
+        """Of the same weights, one for each tile that is computed at a time."""
+
+    def _prepare(self, image: Voxels, intensity: NDArray[np.float32], progress: Progress) -> None:  # noqa: B027
+        """What the predictors need to be told of the volume before its tiles."""
+
+    @property
+    def _share_of_preparation(self) -> float:
+        """The share of the work that this is."""
+        return 0.0
+
+    @property
+    def _prepared(self) -> float:
+        """The share of the work that is done of it already."""
+        return 0.0
+
+    def _image(self, opened: ExitStack) -> Voxels:
+        """The image; one that is resampled as it is read is so once, into a file, as it is read several times."""
+        voxels: Voxels = self.volume.voxels
+        if not isinstance(voxels, ResampledVoxels):
+            return voxels
+        if self._unfinished is not None:
+            folder = self._unfinished.folder
+        else:
+            folder = Path(opened.enter_context(TemporaryDirectory(prefix="unet3d_")))
+        return opened.enter_context(scratch_copy(voxels, folder / "resampled.raw"))
+
+    def _compute(self, image: Voxels, results: Results, progress: Progress) -> None:
+        """What the tiles give."""
+        tiles = self.plan.tiles
+        predictors = self._predictors()
+        intensity = predictors[0].intensity(image)
+        self._prepare(image, intensity, progress)
+        share, done = self._share_of_preparation, self._labelled
+        written = dict(self._unfinished.planes) if self._unfinished else {}
+
+        def wrote(number: int, box: Box) -> None:
+            nonlocal done
+            done += prod(box.shape)
+            if self._unfinished is not None:
+                self._unfinished.wrote(number, box)
+            progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
+
+        TileWork(image, tiles, intensity, results, wrote, written).run(predictors)
+
+    def _check_post_processing(self) -> None:
+        wanted = self._options.post_processing
+        if not wanted.wanted:
+            return
+        background_of(self._scheme)
+        wanted.fewest_voxels(self.grid)
+        self.warnings += filter(None, [wanted.assumed_unit(self.grid)])
+
+    def _check_memory_of_post_processing(self, budget: int, held: int) -> None:
+        """Components are found in the memory of this process."""
+        if not self._options.post_processing.wanted:
+            return
+        shape = self.grid.shape
+        read = 0 if self._in_memory else np.dtype(self._class_dtype).itemsize
+        needed = held + prod(shape) * (BYTES_PER_VOXEL + read)
+        if needed > budget:
+            raise InputError(
+                f"Components of {named(shape)} are found in memory, which takes {shown(needed, rounded_up=True)}; "
+                f"{shown(budget)} may be taken. Give more (--memory), or leave out --largest-component, --min-size and "
+                f"--fill-holes."
+            )
+
+    @property
+    def _held_results(self) -> int:
+        """Bytes of results that stay in memory."""
+        if not self._in_memory:
+            return 0
+        floats = self._scheme.classes * bool(self._options.probabilities) + self._options.computes_uncertainty
+        voxels = sum(prod(shape) for shape in {self.volume.grid.shape, self.grid.shape})
+        return voxels * (int(np.dtype(self._class_dtype).itemsize) + 4 * floats)
+
+    @property
+    def _class_dtype(self) -> Any:
+        return class_dtype(self._scheme.classes)
+
+    def _results(self) -> Results:
+        shape, classes = self.volume.grid.shape, self._scheme.classes
+
+        def store(name: str, channels: tuple[int, ...], dtype: Any) -> Store:
+            if self._unfinished is None:
+                return HeldVoxels(np.empty((*shape, *channels), dtype))
+            return self._unfinished.voxels(name, (*shape, *channels), dtype)
+
+        return Results(
+            store("classes", (), self._class_dtype),
+            store("probabilities", (classes,), np.float32) if self._options.probabilities else None,
+            store("uncertainty", (1,), np.float32) if self._options.computes_uncertainty else None,
+        )
+
+    @property
+    def _labelled(self) -> int:
+        """Voxels whose class is there already."""
+        tiles, planes = self.plan.tiles, self._unfinished.planes if self._unfinished else {}
+        return sum(count * prod(tiles[number].write.shape[1:]) for number, count in planes.items())
+
+    def _post_processed(self, outcome: Outcome) -> tuple[Outcome, tuple[ClassChange, ...]]:
+        """In memory: what the network gave stays on disk as it is, for a segmentation that is resumed.
+
+        It is the last that happens to classes: resampled afterwards, a component could fall into two.
+        """
+        wanted = self._options.post_processing
+        if not wanted.wanted:
+            return outcome, ()
+        held = outcome.classes[:, :, :]
+        changes = postprocess(held, wanted, self.grid, background_of(self._scheme))
+        return replace(outcome, classes=HeldVoxels(held)), changes

@@ -1,0 +1,48 @@
+"""Arrays as TensorFlow's messages hold them."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet3d.serving.protocol import FLOAT, STRING, message
+
+
+def as_tensor(array: NDArray[np.float32]) -> Any:
+    """A message of float32 numbers, as their bytes, which takes no loop over them."""
+    shape = message("Shape", dim=[message("Dimension", size=length) for length in array.shape])
+    content = np.ascontiguousarray(array, "<f4").tobytes()
+    return message("Tensor", dtype=FLOAT, tensor_shape=shape, tensor_content=content)
+
+
+def as_array(tensor: Any) -> NDArray[np.float32]:
+    """Float32 numbers, in whichever of the two forms they came: as bytes, or one by one, as the server does by default.
+
+    Raises:
+        ValueError: if they are no float32 numbers, or not as many as their shape says.
+    """
+    shape = tuple(each.size for each in tensor.tensor_shape.dim)
+    if tensor.dtype != FLOAT:
+        raise ValueError(f"Expected float32 numbers. Received: TensorFlow's type {tensor.dtype}")
+    numbers = np.frombuffer(tensor.tensor_content or b"".join(tensor.float_val), "<f4")
+    if 0 < len(numbers) < prod(shape) and not tensor.tensor_content:  # the last stands for all that are left out
+        numbers = np.pad(numbers, (0, prod(shape) - len(numbers)), mode="edge")
+    if len(numbers) != prod(shape):
+        raise ValueError(f"Expected {prod(shape)} numbers of shape {shape}. Received: {len(numbers)}")
+    return numbers.astype(np.float32, copy=False).reshape(shape)
+
+
+def as_text(tensor: Any) -> bytes:
+    """The only string of a tensor, in whichever form it came.
+
+    Raises:
+        ValueError: if it does not hold one string.
+    """
+    if tensor.dtype != STRING or [each.size for each in tensor.tensor_shape.dim] != [1]:
+        raise ValueError(f"Expected one string. Received: TensorFlow's type {tensor.dtype}")
+    if tensor.string_val:
+        return bytes(tensor.string_val[0])
+    content = bytes(tensor.tensor_content)  # its length in groups of 7 bits, the last below 128, and the string
+    length = next((place for place, byte in enumerate(content, 1) if byte < 128), 0)
+    return content[length:]
