@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 from unet3d_cli.options import (
     Channels,
     Memory,
@@ -126,9 +125,7 @@ SECTIONS = {
 @quiet_option
 @json_option
 @debug_option
-@click.pass_context
 def command(
-    context: click.Context,
     files: tuple[Image, ...],
     out_dir: Path | None,
     models: tuple[Path, ...],
@@ -175,8 +172,7 @@ def command(
     if len(pairs) > 1 and (keep or asked["report"] or others):
         raise click.UsageError("--keep, --report, --probabilities and --uncertainty belong to one image. Give one IN.")
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
-    chosen = models if context.get_parameter_source("models") is not ParameterSource.DEFAULT else ()
-    client = read_client(chosen, **{name: asked.pop(name) for name in OPTIONS})
+    client = read_client(models, **{name: asked.pop(name) for name in OPTIONS})
     options = _options(**asked)
     if out_dir is not None:
         check_output_folder(out_dir)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from unet3d_cli.options import Memory
 
 if TYPE_CHECKING:
@@ -70,12 +71,17 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_client(
-    folders: tuple[Path, ...], *, servers: tuple[str, ...], tls: bool, ca: Path | None, **asked: Any
+    models: tuple[Path, ...],
+    *,
+    servers: tuple[str, ...],
+    tls: bool,
+    ca: Path | None,
+    **asked: Any,
 ) -> Client | None:
     """The client that the options describe; None without --server.
 
     Args:
-        folders: of copies of the model, where the user named some.
+        models: folders; one that the user named is a copy of the served model.
         servers: their addresses.
         tls: whether it is to be used.
         ca: authorities.
@@ -84,10 +90,16 @@ def read_client(
     Raises:
         InputError: if they cannot be meant.
     """
+    context = click.get_current_context()
+    typed = [name for name in (*OPTIONS, "models") if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if not servers:
+        if typed and typed[0] != "models":
+            name = typed[0]
+            raise click.UsageError(f"--{name.replace('_', '-')} belongs to --server, which is missing.")
         return None
     from keras_unet3d.serving import Access, Client
 
+    folders = models if "models" in typed else ()
     if len(folders) > 1:
         raise click.UsageError("A server has one model. Give one --model at most: a copy of it, where it needs one.")
     named = {name: asked.pop(name) for name in ("deadline", "in_flight", "largest_message", "token")}

@@ -62,5 +62,5 @@ class ServedTile:
         tile = self._planes[0] if len(self._planes) == 1 else np.concatenate(self._planes)
         self._planes.clear()
         tile = np.flip(tile, self._mirrored)
-        probabilities = self._client.probabilities(tile[None], self._intensity[None])[0]
+        probabilities: NDArray[np.float32] = self._client.probabilities(tile[None], self._intensity[None])[0]
         return np.flip(probabilities, self._mirrored) if self._mirrored else probabilities

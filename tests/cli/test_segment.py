@@ -57,6 +57,12 @@ def test_all_that_is_wrong_with_files_comes_in_one_go_before_the_model(unet3d, i
         (["a.nii.gz", "out.nii", "--model", "nothing", "--model", "models/unet3d"], "nothing: there is no such model"),
         (["a.nii.gz", "out.nii"], "models/unet3d: there is no such model"),
         (["a.nii.gz", "out.nii", "--model", "nothing"], "nothing: there is no such model"),
+        (["a.nii.gz", "out.nii", "--server", "http://gpu:8501"], "'http://gpu:8501': is no server"),
+        (["a.nii.gz", "out.nii", "--server", "gpu", "--version", "1", "--label", "stable"], "a version or a label"),
+        (["a.nii.gz", "out.nii", "--server", "gpu", "--token", "sesame"], "Add --tls"),
+        (["a.nii.gz", "out.nii", "--server", "gpu", "--deadline", "0"], "a deadline above 0 seconds"),
+        (["a.nii.gz", "out.nii", "--server", "gpu", "--model", "a", "--model", "b"], "A server has one model"),
+        (["a.nii.gz", "out.nii", "--token", "sesame"], "--token belongs to --server"),
     ],
 )
 def test_wrong_calls_are_found_before_any_work(unet3d, image, write, tmp_path, arguments, told):

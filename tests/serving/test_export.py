@@ -42,6 +42,8 @@ def test_the_signatures_are_those_of_the_design(exported):
         assert shape_of(signatures["serving_default"].outputs) == {
             "probabilities": ((-1, -1, -1, -1, 3), "float32"),
         }
+        assert shape_of(signatures["describe"].inputs) == {"batch": ((-1,), "float32")}
+        assert shape_of(signatures["describe"].outputs) == {"description": ((-1,), "string")}
 
 
 def test_no_function_must_be_compiled_by_xla(exported):
@@ -161,6 +163,7 @@ def test_a_description_of_another_network_is_refused(tmp_path, describe):
 def test_descriptions_are_plain_json(exported):
     text = (exported["padded"].path / "assets.extra" / "unet3d.json").read_text(encoding="utf-8")
     assert [each["value"] for each in json.loads(text)["classes"]] == [0, 7, 300]
+    assert json.loads(load_model(exported["padded"].path).served_description()) == json.loads(text)
 
 
 @pytest.fixture(scope="module")
