@@ -124,6 +124,8 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """Import a name's room when the name is first used, so that importing this package is instant."""
+    if name == "serving":
+        return import_module("keras_unet3d.serving")
     if name not in _ROOM_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_ROOM_OF[name]), name)
