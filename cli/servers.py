@@ -44,7 +44,7 @@ _OPTIONS = (
     click.option("--tls", is_flag=True, help="Call by TLS."),
     click.option(
         "--ca",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=click.Path(path_type=Path),
         metavar="FILE.pem",
         help="Call by TLS, and trust these authorities in place of the system's.",
     ),
