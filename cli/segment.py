@@ -140,25 +140,25 @@ def command(
 ) -> None:
     """Label every voxel of IN; OUT has the grid of IN, and its suffix is its format.
 
-        The channels of one IN can come in several files, with commas between. A folder is read as one DICOM series.
-        IN may be larger than memory: the work is planned before it starts, and what is done is kept on disk.
+    The channels of one IN can come in several files, with commas between. A folder is read as one DICOM series.
+    IN may be larger than memory: the work is planned before it starts, and what is done is kept on disk.
 
-        \b
-        Examples:
-          unet3d segment scan.nii.gz labels.nii.gz
-          unet3d segment scan.tif labels.seg.nrrd --model models/kidney-phantom
-          unet3d segment scan_c0.tif,scan_c1.tif labels.tif --probabilities probabilities.tif
-          unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
-          unet3d segment scan.nii.gz labels.nii.gz --report report.html
-          unet3d segment a.nii.gz b.nii.gz --out-dir segmented
-        What will it take, and with less memory?
-          unet3d segment scan.nii.gz --plan
-          unet3d segment scan.nii.gz --plan --memory 4GB
-        Better answers for more time:
-          unet3d segment scan.nii.gz labels.nii.gz --tta --uncertainty unsure.nii.gz
-          unet3d segment scan.nii.gz labels.nii.gz --model models/a --model models/b
+    \b
+    Examples:
+      unet3d segment scan.nii.gz labels.nii.gz
+      unet3d segment scan.tif labels.seg.nrrd --model models/kidney-phantom
+      unet3d segment scan_c0.tif,scan_c1.tif labels.tif --probabilities probabilities.tif
+      unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
+      unet3d segment scan.nii.gz labels.nii.gz --report report.html
+      unet3d segment a.nii.gz b.nii.gz --out-dir segmented
+    What will it take, and with less memory?
+      unet3d segment scan.nii.gz --plan
+      unet3d segment scan.nii.gz --plan --memory 4GB
+    Better answers for more time:
+      unet3d segment scan.nii.gz labels.nii.gz --tta --uncertainty unsure.nii.gz
+      unet3d segment scan.nii.gz labels.nii.gz --model models/a --model models/b
     With a model on TensorFlow Serving, and without TensorFlow here:
-          unet3d segment scan.nii.gz labels.nii.gz --server gpu-server:8500 --model-name kidney
+      unet3d segment scan.nii.gz labels.nii.gz --server gpu-server:8500 --model-name kidney
     """
     from unet3d_cli.terminal import Terminal
 
@@ -179,13 +179,13 @@ def command(
     written = [(image, output) for image, output in pairs if output is not None]
     check_outputs(written, others=others, in_new_folder=out_dir is not None)
     # For all images, also if newer ones appear meanwhile.
-    versions: list[Any] = [client] if client else [version_folder(model) for model in models]
+    sources: list[Any] = [client] if client else [version_folder(model) for model in models]
     if not plan_only:
-        description = client.description if client else read_description(versions[0])
+        description = client.description if client else read_description(sources[0])
         _check_replaced([output for _, output in written], description.scheme)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
-    terminal.note(f"Model: {', '.join(map(str, versions))}")
+    terminal.note(f"Model: {', '.join(map(str, sources))}")
     job = _Job(terminal, {"keep": keep, "meaning": meaning, "options": options})
     if out_dir is not None and not plan_only:
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -193,10 +193,10 @@ def command(
     work: Work = job.plan if plan_only else job.segment
     if len(pairs) == 1:
         (image, output), *_ = pairs
-        work(image, output, versions)  # by their paths: a wrong image is found before a model is loaded
+        work(image, output, sources)  # by their paths: a wrong image is found before a model is loaded
     else:
-        job.do_all(pairs, work, versions if client else api.load_models(versions), done)
-    terminal.result({"models": list(map(str, versions)), done: job.done, "failed": job.failed})
+        job.do_all(pairs, work, sources if client else api.load_models(sources), done)
+    terminal.result({"models": list(map(str, sources)), done: job.done, "failed": job.failed})
     if job.failed:
         raise click.exceptions.Exit(1)
 
