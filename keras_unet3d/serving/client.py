@@ -128,12 +128,9 @@ class Client:
         )
         reply = self._predict("serving_default", "probabilities", image=tiles, intensity=intensity)
         try:
-            probabilities = as_array(reply)
+            return as_array(reply, expected)
         except ValueError as error:
             raise WorkError(f"{self}: its answer cannot be read. {error}") from error
-        if probabilities.shape != expected:
-            raise WorkError(f"{self}: answered probabilities of shape {probabilities.shape}, not {expected}.")
-        return probabilities
 
     def close(self) -> None:
         """Hang up."""
@@ -154,7 +151,7 @@ class Client:
             each.key: each.value
             for entry in reply.metadata
             if entry.key == "signature_def"
-            for each in parsed("Signatures", entry.value.value).signature_def
+            for each in parsed("Signatures", entry.value.value, ", ".join(self.servers)).signature_def
         }
         return int(reply.model_spec.version.value), signatures
 

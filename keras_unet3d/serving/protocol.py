@@ -12,6 +12,8 @@ tensorflow/serving; ``tensor.proto``, ``tensor_shape.proto`` and ``meta_graph.pr
 from functools import cache
 from typing import Any, Final
 
+from keras_unet3d.errors import WorkError
+
 PREDICT: Final = "/tensorflow.serving.PredictionService/Predict"
 METADATA: Final = "/tensorflow.serving.PredictionService/GetModelMetadata"
 STATUS: Final = "/tensorflow.serving.ModelService/GetModelStatus"
@@ -61,13 +63,18 @@ def message(kind: str, /, **fields: Any) -> Any:
     return _classes()[kind](**fields)
 
 
-def parsed(kind: str, content: bytes) -> Any:
+def parsed(kind: str, content: bytes, source: str = "A server") -> Any:
     """Read a message of one of these kinds.
 
     Raises:
-        google.protobuf.message.DecodeError: if it is none.
+        WorkError: if it is none, naming its source.
     """
-    return _classes()[kind].FromString(content)
+    from google.protobuf.message import DecodeError
+
+    try:
+        return _classes()[kind].FromString(content)
+    except DecodeError as error:
+        raise WorkError(f"{source}: its answer is none of TensorFlow Serving ({error}).") from error
 
 
 @cache

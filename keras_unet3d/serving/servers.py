@@ -118,7 +118,7 @@ class Servers:
             try:
                 content = self._ask(server, method, asking.content)
                 server.failures = 0
-                return parsed(REPLIES[method], content)
+                return parsed(REPLIES[method], content, server.address)
             except self._grpc.RpcError as error:
                 self._failed(asking, server, error, began)
             finally:
@@ -232,7 +232,7 @@ class Servers:
         except self._grpc.RpcError:
             known = []
         else:
-            known = list(parsed(REPLIES[STATUS], content).model_version_status)
+            known = list(parsed(REPLIES[STATUS], content, server.address).model_version_status)
         if any(STATES.get(each.state) in {"starting", "loading"} for each in known):
             self._rest(asking, server, began, "is still loading the model")
             return

@@ -16,15 +16,17 @@ def as_tensor(array: NDArray[np.float32]) -> Any:
     return message("Tensor", dtype=FLOAT, tensor_shape=shape, tensor_content=content)
 
 
-def as_array(tensor: Any) -> NDArray[np.float32]:
+def as_array(tensor: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Float32 numbers, in whichever of the two forms they came: as bytes, or one by one, as the server does by default.
 
     Raises:
-        ValueError: if they are no float32 numbers, or not as many as their shape says.
+        ValueError: if they are no float32 numbers, not of this shape, or not as many as it says.
     """
-    shape = tuple(each.size for each in tensor.tensor_shape.dim)
+    found = tuple(each.size for each in tensor.tensor_shape.dim)
     if tensor.dtype != FLOAT:
         raise ValueError(f"Expected float32 numbers. Received: TensorFlow's type {tensor.dtype}")
+    if found != shape:
+        raise ValueError(f"Expected numbers of shape {shape}. Received: {found}")
     numbers = np.frombuffer(tensor.tensor_content or b"".join(tensor.float_val), "<f4")
     if 0 < len(numbers) < prod(shape) and not tensor.tensor_content:  # the last stands for all that are left out
         numbers = np.pad(numbers, (0, prod(shape) - len(numbers)), mode="edge")

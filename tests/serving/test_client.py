@@ -135,7 +135,7 @@ def test_a_message_that_is_refused_tells_of_smaller_tiles(ask, noise):
 def test_answers_of_another_version_or_shape_are_not_taken(ask, tile):
     with pytest.raises(WorkError, match="version 9 answered in its place"):
         _ = ask("version=9").description
-    with pytest.raises(WorkError, match="answered probabilities of shape"):
+    with pytest.raises(WorkError, match="Expected numbers of shape"):
         ask("nonsense").probabilities(*tile)
 
 

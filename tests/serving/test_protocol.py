@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
+from keras_unet3d.errors import WorkError
 from keras_unet3d.serving.protocol import message, parsed
 from keras_unet3d.serving.tensors import as_array, as_tensor, as_text
 
@@ -50,9 +51,12 @@ NUMBERS = np.float32([[1, 2, 3], [4, 5, 0.1]])
 
 
 def test_numbers_are_read_in_both_forms():
-    np.testing.assert_array_equal(as_array(tensor(float_val=NUMBERS.ravel())), NUMBERS)
-    np.testing.assert_array_equal(as_array(tensor(tensor_content=NUMBERS.tobytes())), NUMBERS)
-    np.testing.assert_array_equal(as_array(tensor(float_val=[1, 2])), [[1, 2, 2], [2, 2, 2]])  # the last goes on
+    np.testing.assert_array_equal(as_array(tensor(float_val=NUMBERS.ravel()), (2, 3)), NUMBERS)
+    np.testing.assert_array_equal(as_array(tensor(tensor_content=NUMBERS.tobytes()), (2, 3)), NUMBERS)
+    np.testing.assert_array_equal(
+        as_array(tensor(float_val=[1, 2]), (2, 3)),
+        [[1, 2, 2], [2, 2, 2]],  # the last goes on
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,20 @@ def test_numbers_are_read_in_both_forms():
 )
 def test_too_few_or_too_many_numbers_are_an_error(wrong):
     with pytest.raises(ValueError, match=r"numbers|buffer"):
-        as_array(tensor(**wrong))
+        as_array(tensor(**wrong), (2, 3))
+
+
+def test_a_reply_takes_no_more_memory_than_what_was_asked_for():
+    """One number and a shape would stand for 4 TB of it."""
+    vast = tensor(float_val=[1])
+    vast.tensor_shape.dim[0].size = 10**12
+    with pytest.raises(ValueError, match=r"shape \(2, 3\)"):
+        as_array(vast, (2, 3))
+
+
+def test_what_is_no_message_is_said_to_come_from_the_server():
+    with pytest.raises(WorkError, match=r"^gpu:8500: its answer is none of TensorFlow Serving"):
+        parsed("PredictResponse", b"HTTP/1.1 404 Not Found", "gpu:8500")
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"x" * 127, b"y" * 128, b"z" * 20000])
