@@ -79,7 +79,7 @@ def parsed(kind: str, content: bytes, source: str = "A server") -> Any:
 
 @cache
 def _classes() -> dict[str, Any]:
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="keras_unet3d/serving.proto", package=_PACKAGE, syntax="proto3")
     for name, fields in _MESSAGES.items():

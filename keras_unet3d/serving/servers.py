@@ -259,7 +259,7 @@ def _grpc() -> Any:
         InputError: if it is not there.
     """
     try:
-        import google.protobuf  # type: ignore[import-untyped]  # noqa: F401
+        import google.protobuf  # noqa: F401
         import grpc
     except ImportError as error:
         raise InputError(
