@@ -64,7 +64,7 @@ def check_graph(folder: Path) -> None:
 
 
 def _read_meta_graph(folder: Path) -> Any:
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     saved_model = SavedModel()
