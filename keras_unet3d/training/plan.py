@@ -125,7 +125,7 @@ def resolve(
     )
     sigma = decided("augmentation.displacement_sigma", augmentation.displacement_sigma, lambda: _sigma(typical, size))
     weights = decided("loss.class_weights", settings.loss.class_weights, lambda: _class_weights(settings.loss.dice))
-    rate = decided("optimizer.learning_rate", optimizer.learning_rate, lambda: _rate(settings))
+    rate = decided("optimizer.learning_rate", optimizer.learning_rate, lambda: _rate(settings, normalization))
 
     resolved = settings.model_copy(
         update={
@@ -166,6 +166,8 @@ _RATES = {
     "adam": (5e-3, "normalised networks learn fast with Adam"),
     "sgd": (1e-2, "what SGD with momentum usually takes"),
 }
+UNNORMALISED = 0.2
+"""Of those rates, where nothing is normalised: large steps undo what was learned."""
 
 
 def _precision(filters: int, *, bfloat16: bool) -> tuple[str, str]:
@@ -192,8 +194,10 @@ def _class_weights(dice: float) -> tuple[str, str]:
     return "balanced", "cross entropy alone would give up small classes"
 
 
-def _rate(settings: Settings) -> tuple[float, str]:
+def _rate(settings: Settings, normalization: str) -> tuple[float, str]:
     rate, reason = _RATES[settings.optimizer.name]
+    if normalization == "none":
+        rate, reason = rate * UNNORMALISED, f"a {1 / UNNORMALISED:g}th of the usual: nothing is normalised"
     if settings.start is None:
         return rate, reason
     return rate * FINE, f"a {1 / FINE:g}th of the usual: training begins with a model that knows something"

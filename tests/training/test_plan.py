@@ -255,6 +255,13 @@ def test_small_volumes_are_deformed_less(shape, sigma):
     assert resolve(given_settings, [shape], (1, 1, 1), has_gpu=False)[0].augmentation.displacement_sigma == 3
 
 
+def test_what_is_not_normalised_learns_slowly():
+    plain = Settings.model_validate({"network": {"normalization": "none"}})
+    settings, decisions = resolve(plain, [(36, 50, 35)], (1, 1, 1), has_gpu=False)
+    assert settings.optimizer.learning_rate == pytest.approx(1e-3)
+    assert "nothing is normalised" in str(decisions)
+
+
 def test_what_knows_something_learns_slowly():
     fine, usual = (
         resolve(Settings.model_validate({"start": start}), [(36, 50, 35)], (1, 1, 1), has_gpu=False)
