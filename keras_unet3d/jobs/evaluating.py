@@ -13,6 +13,7 @@ from keras_unet3d.metrics import CaseScores, Overlap, PairedTable, Ruler, Scores
 from keras_unet3d.volumes import Segment, Volume, read_labels, stem_of, suffix_of
 from keras_unet3d.volumes.formats import READABLE
 from keras_unet3d.volumes.length import Length
+from keras_unet3d.volumes.suffixes import within_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,8 +137,10 @@ def compare(
 
 
 def holds_cases(path: PathLike) -> bool:
-    """Whether a path is a folder of volumes, and not a volume: a folder of one DICOM series is one."""
+    """Whether a path is a folder of volumes, and not a volume: a folder of one DICOM series is one, and one of Zarr."""
     folder = Path(path)
+    if within_zarr(folder):
+        return False
     return folder.is_dir() and any(each.is_dir() or suffix_of(each) in READABLE for each in folder.iterdir())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.volumes.suffixes import suffix_of
+from keras_unet3d.volumes.suffixes import suffix_of, within_zarr
 from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Volume
 
@@ -40,23 +40,27 @@ _MODULES = {
     ".ome.tiff": "tiff",
     ".h5": "hdf5",
     ".hdf5": "hdf5",
+    ".zarr": "ome_zarr",
+    ".ome.zarr": "ome_zarr",
 }
 _DETACHED = {".nhdr": ".nrrd", ".mhd": ".mha"}
 """Headers whose voxels lie in another file cannot be renamed in whole; what is written instead."""
 
 READABLE = tuple(_MODULES)
-"""Suffixes of files that are read; folders of DICOM files come to them."""
+"""Suffixes of files, and of folders of Zarr, that are read; folders of DICOM files come to them."""
 
 WRITABLE = tuple(suffix for suffix in _MODULES if suffix not in _DETACHED)
 """Suffixes of files that are written."""
 
 
 def format_to_read(path: Path) -> Reader:
-    """The module that reads a file, or a folder of DICOM files.
+    """The module that reads a file, or a folder of DICOM files or of Zarr.
 
     Raises:
         InputError: for an unknown suffix; the message lists those that are known.
     """
+    if within_zarr(path):
+        return _module("ome_zarr")
     if path.is_dir():
         return _module("dicom")
     suffix = suffix_of(path)
@@ -74,6 +78,8 @@ def format_to_write(path: Path) -> Format:
     Raises:
         InputError: for a suffix that is not written; the message lists those that are.
     """
+    if within_zarr(path):
+        return _module("ome_zarr")
     suffix = suffix_of(path)
     if suffix not in WRITABLE:
         instead = (

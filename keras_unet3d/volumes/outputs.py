@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.formats import WRITABLE, format_to_read, format_to_write
-from keras_unet3d.volumes.suffixes import image_name, split_dataset, suffix_of
+from keras_unet3d.volumes.suffixes import image_name, split_dataset, suffix_of, within_zarr
 from keras_unet3d.volumes.whole_file import check_parent
 
 
@@ -18,7 +18,7 @@ def output_for(image: Sequence[Path], folder: Path) -> Path:
         folder: of all label maps.
     """
     first = image[0]
-    if first.is_dir():  # a DICOM series
+    if first.is_dir() and not within_zarr(first):  # a DICOM series
         return folder / f"{first.resolve().name}.nii.gz"
     suffix = suffix_of(first)
     return folder / f"{image_name(image)}{suffix if suffix in WRITABLE else '.nii.gz'}"
@@ -99,6 +99,8 @@ def _unwritable(output: Path, *, new_folder: bool) -> str | None:
     file, _ = split_dataset(output)
     try:
         format_to_write(output)
+        if within_zarr(file):
+            return _unwritable_zarr(output, new_folder=new_folder)
         if file.is_dir():
             way_out = (
                 "Choose another folder for the label maps." if new_folder else "Name a file in it, or use --out-dir."
@@ -108,4 +110,12 @@ def _unwritable(output: Path, *, new_folder: bool) -> str | None:
             check_parent(file)
     except InputError as error:
         return str(error)
+    return None
+
+
+def _unwritable_zarr(output: Path, *, new_folder: bool) -> str | None:
+    if output.exists():
+        return f"{output}: is there already, and a folder may hold more than labels. Remove it, or name another."
+    if not new_folder:
+        check_parent(output.parent if output.parent.name == "labels" and within_zarr(output.parent) else output)
     return None

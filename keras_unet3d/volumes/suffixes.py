@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-_DOUBLE = (".nii.gz", ".seg.nrrd", ".ome.tif", ".ome.tiff")
+_DOUBLE = (".nii.gz", ".seg.nrrd", ".ome.tif", ".ome.tiff", ".ome.zarr")
+_FOLDERS = (".zarr", ".ome.zarr")
 _CHANNEL = re.compile(r"(?P<image>.+)_(?:(?P<four>\d{4})|c(?P<c>\d+))")
 _HDF5 = re.compile(r"(.+\.(?:h5|hdf5))(?::(.+))?", re.IGNORECASE)
 
@@ -14,6 +15,12 @@ def split_dataset(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     """Split ``file.h5:group/labels`` into the file and the dataset within; None where no dataset is named."""
     match = _HDF5.fullmatch(os.fspath(path))
     return (Path(match[1]), match[2]) if match else (Path(path), None)
+
+
+def within_zarr(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a folder of Zarr, or a group or an array within: ``brain.ome.zarr/labels/cells``."""
+    path = Path(path)
+    return any(suffix_of(each.name) in _FOLDERS for each in (path, *path.parents) if each.name)
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
@@ -25,12 +32,12 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
 def stem_of(path: str | os.PathLike[str]) -> str:
     """The name without folder, suffix and dataset: ``stem_of("images/s1.v2.nii.gz") == "s1.v2"``.
 
-    The name of a folder that is there is whole: those of DICOM series are often numbers with dots.
+    The name of a folder that is there is whole, but for Zarr's: those of DICOM series are often numbers with dots.
     """
-    if Path(path).is_dir():
+    suffix = suffix_of(path)
+    if Path(path).is_dir() and suffix not in _FOLDERS:
         return Path(path).name
     name = split_dataset(path)[0].name
-    suffix = suffix_of(path)
     return name[: len(name) - len(suffix)]
 
 

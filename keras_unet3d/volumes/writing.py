@@ -11,10 +11,10 @@ from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.formats import format_to_write
 from keras_unet3d.volumes.label_types import label_type
 from keras_unet3d.volumes.slabs import Converted
-from keras_unet3d.volumes.suffixes import split_dataset
+from keras_unet3d.volumes.suffixes import split_dataset, stem_of, within_zarr
 from keras_unet3d.volumes.volume import Volume
 from keras_unet3d.volumes.voxels import as_array
-from keras_unet3d.volumes.whole_file import written_whole
+from keras_unet3d.volumes.whole_file import written_whole, written_whole_folder
 
 _IMAGE_TYPES = ("uint8", "uint16", "int16", "float32")
 
@@ -27,8 +27,8 @@ def write_image(path: str | os.PathLike[str], volume: Volume) -> None:
     and unit only; origin and direction lie in a line beside, which `read_image` reads.
 
     Args:
-        path: where to, ``.nii`` ``.nii.gz`` ``.nrrd`` ``.mha`` ``.tif`` ``.tiff`` ``.ome.tif`` ``.ome.tiff`` or
-            ``file.h5:dataset`` (other datasets in that file stay).
+        path: where to, ``.nii`` ``.nii.gz`` ``.nrrd`` ``.mha`` ``.tif`` ``.tiff`` ``.ome.tif`` ``.ome.tiff``,
+            ``file.h5:dataset`` (other datasets in that file stay) or ``.ome.zarr``, which must not be there yet.
         volume: voxels ``(z, y, x, channel)``, in memory or any other `Voxels`; written as they are if uint8, uint16,
             int16 or float32, else as float32.
 
@@ -64,6 +64,9 @@ def _write(path: Path, volume: Volume, dtype: Any, *, labels: bool) -> None:
     kind = format_to_write(path)
     if volume.voxels.dtype != dtype:
         volume = replace(volume, voxels=as_array(Converted(volume.voxels, dtype)))
+    if within_zarr(path):
+        _write_folder(path, volume, labels=labels)
+        return
     file, dataset = split_dataset(path)
     with written_whole(file) as beside:
         if dataset and file.exists():
@@ -74,6 +77,16 @@ def _write(path: Path, volume: Volume, dtype: Any, *, labels: bool) -> None:
             raise
         except RuntimeError as error:  # SimpleITK's and HDF5's word for a full disk
             raise WorkError(f"{path}: could not be written. Is the disk full?") from error
+
+
+def _write_folder(path: Path, volume: Volume, *, labels: bool) -> None:
+    """Nothing that is there is replaced: a folder may hold more than was written here."""
+    from keras_unet3d.volumes import ome_zarr
+
+    ome_zarr.prepare(path)
+    with written_whole_folder(path) as beside:
+        ome_zarr.write(beside, volume, labels=labels, name=stem_of(path))
+    ome_zarr.register(path)
 
 
 def _check_shape(volume: Volume, axes: int) -> None:
