@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.blocks import blocks
 from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.declared import check_declared, check_memory
 from keras_unet3d.volumes.grid_text import GRID_KEY, grid_from_text, grid_to_text
@@ -253,11 +254,16 @@ class _Halved:
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
         box = Box.of(part, self.shape)
-        finer = tuple(
-            slice(start * count, stop * count)
-            for start, stop, count in zip(box.start, box.stop, self._step, strict=True)
-        )
-        return halved(self._voxels[finer], self._step, labels=self._labels)
+        coarse = np.empty((*box.shape, *self.shape[3:]), self.dtype)
+        voxel_bytes = math.prod(self._step) * math.prod(self.shape[3:]) * self.dtype.itemsize
+        for block in blocks(box, voxel_bytes, limit=SLAB_BYTES):
+            finer = tuple(
+                slice(start * count, stop * count)
+                for start, stop, count in zip(block.start, block.stop, self._step, strict=True)
+            )
+            there = block.shifted([-start for start in box.start]).slices
+            coarse[there] = halved(self._voxels[finer], self._step, labels=self._labels)
+        return coarse
 
 
 class _Written:

@@ -41,5 +41,6 @@ def halved(voxels: NDArray[np.generic], step: Triple, *, labels: bool) -> NDArra
     for axis, count in enumerate(step):
         starts = np.arange(0, mean.shape[axis], count)
         sizes = np.diff([*starts, mean.shape[axis]]).astype(np.float32)
-        mean = np.add.reduceat(mean, starts, axis=axis) / np.expand_dims(sizes, tuple(range(1, mean.ndim - axis)))
+        mean = np.add.reduceat(mean, starts, axis=axis)
+        mean /= np.expand_dims(sizes, tuple(range(1, mean.ndim - axis)))
     return (mean if voxels.dtype.kind == "f" else np.rint(mean)).astype(voxels.dtype)
