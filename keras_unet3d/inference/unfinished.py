@@ -65,7 +65,7 @@ class Unfinished:
         self._noted_at = time.monotonic()
         self._results: list[ScratchVoxels] = []
         try:
-            self.folder.mkdir(exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("w")
         except OSError as error:
             raise InputError(f"{output}: {self.folder} cannot be made ({error.strerror}).") from error

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from keras_unet3d.volumes.ngff import (
 )
 from keras_unet3d.volumes.pyramid import halved, halvings
 from keras_unet3d.volumes.slabs import SLAB_BYTES, slabs
+from keras_unet3d.volumes.suffixes import LABELS_GROUP
 from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Volume
 from keras_unet3d.volumes.voxels import Part, Voxels, as_array
@@ -37,9 +38,6 @@ from keras_unet3d.volumes.whole_file import written_whole
 from keras_unet3d.volumes.zarr_arrays import import_zarr, open_array, read_metadata
 
 NAME = "OME-Zarr"
-LABELS: Final = "labels"
-"""The group of an image in which its label images lie."""
-
 _CHUNK, _SHARD, _UNSHARDED_CHUNK = 64, 256, 128
 """Voxels an axis; a shard of bytes is as large as a slab that is written at once."""
 
@@ -178,8 +176,8 @@ def register(path: Path) -> None:
         return
     version, told = read_metadata(path.parent)
     attributes = told.get("attributes", {})
-    names = [*ome(attributes).get(LABELS, ()), path.name]
-    listed = {LABELS: list(dict.fromkeys(names))}
+    names = [*ome(attributes).get(LABELS_GROUP, ()), path.name]
+    listed = {LABELS_GROUP: list(dict.fromkeys(names))}
     attributes |= {"ome": {**attributes.get("ome", {}), "version": VERSIONS[3], **listed}} if version == 3 else listed
     file = path.parent / ("zarr.json" if version == 3 else ".zattrs")
     told = {**told, "attributes": attributes} if version == 3 else attributes
@@ -188,7 +186,7 @@ def register(path: Path) -> None:
 
 
 def _lies_in_image(path: Path) -> bool:
-    return path.parent.name == LABELS and path.parent.parent.is_dir()
+    return path.parent.name == LABELS_GROUP and path.parent.parent.is_dir()
 
 
 def _group(path: Path) -> tuple[Path, str | None]:

@@ -117,5 +117,5 @@ def _unwritable_zarr(output: Path, *, new_folder: bool) -> str | None:
     if output.exists():
         return f"{output}: is there already, and a folder may hold more than labels. Remove it, or name another."
     if not new_folder:
-        check_parent(output.parent if output.parent.name == "labels" and within_zarr(output.parent) else output)
+        check_parent(output)
     return None

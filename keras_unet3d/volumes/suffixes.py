@@ -7,6 +7,8 @@ from pathlib import Path
 
 _DOUBLE = (".nii.gz", ".seg.nrrd", ".ome.tif", ".ome.tiff", ".ome.zarr")
 _FOLDERS = (".zarr", ".ome.zarr")
+LABELS_GROUP = "labels"
+"""Of an OME-Zarr image, in which its label images lie."""
 _CHANNEL = re.compile(r"(?P<image>.+)_(?:(?P<four>\d{4})|c(?P<c>\d+))")
 _HDF5 = re.compile(r"(.+\.(?:h5|hdf5))(?::(.+))?", re.IGNORECASE)
 

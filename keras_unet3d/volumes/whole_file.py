@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keras_unet3d.errors import InputError, WorkError
-from keras_unet3d.volumes.suffixes import stem_of, suffix_of
+from keras_unet3d.volumes.suffixes import LABELS_GROUP, stem_of, suffix_of, within_zarr
 
 
 @contextmanager
@@ -72,12 +72,14 @@ def written_whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_parent(path: str | os.PathLike[str]) -> None:
-    """Make sure that something can be written at `path`.
+    """Make sure that something can be written at `path`; the group of an OME-Zarr image's labels is made when needed.
 
     Raises:
         InputError: if its folder is missing or cannot be written to.
     """
     parent = Path(path).resolve().parent
+    if parent.name == LABELS_GROUP and within_zarr(parent) and not parent.exists():
+        parent = parent.parent
     if not parent.is_dir():
         raise InputError(f"{path}: its folder {parent} does not exist. Create it, or choose another place.")
     if not os.access(parent, os.W_OK):

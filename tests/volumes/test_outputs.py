@@ -62,3 +62,16 @@ def test_a_folder_can_be_made_or_not(tmp_path):
     assert not (tmp_path / "a").exists()
     with pytest.raises(InputError, match="is a file"):
         check_output_folder(tmp_path / "file" / "b")
+
+
+def test_labels_go_into_an_ome_zarr_image_and_in_no_place_that_is_taken(tmp_path):
+    image = tmp_path / "a.ome.zarr"
+    (image / "0").mkdir(parents=True)
+    check_outputs([([image], image / "labels" / "cells")])
+    assert not (image / "labels").exists()
+    (image / "labels" / "cells").mkdir(parents=True)
+    with pytest.raises(InputError, match="there already"):
+        check_outputs([([image], image / "labels" / "cells")])
+    with pytest.raises(InputError, match=r"missing\.ome\.zarr does not exist"):
+        check_outputs([([image], tmp_path / "missing.ome.zarr" / "labels" / "cells")])
+    assert output_for([image], tmp_path / "out") == tmp_path / "out" / "a.ome.zarr"

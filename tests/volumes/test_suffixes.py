@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_unet3d.volumes import stem_of, suffix_of
-from keras_unet3d.volumes.suffixes import split_channel, split_dataset
+from keras_unet3d.volumes.suffixes import split_channel, split_dataset, within_zarr
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from keras_unet3d.volumes.suffixes import split_channel, split_dataset
         ("a/s1.h5:group/labels.nii", "s1", ".h5"),
         ("a/s1.hdf5", "s1", ".hdf5"),
         ("folder/case", "case", ""),
+        ("a/s1.ome.zarr", "s1", ".ome.zarr"),
+        ("s1.ome.zarr/labels/cells", "cells", ""),
     ],
 )
 def test_stem_and_suffix(path, stem, suffix):
@@ -29,6 +31,14 @@ def test_stem_and_suffix(path, stem, suffix):
 def test_the_name_of_a_folder_is_whole(tmp_path):
     (tmp_path / "1.2.840.7").mkdir()
     assert stem_of(tmp_path / "1.2.840.7") == "1.2.840.7"
+    (tmp_path / "brain.ome.zarr").mkdir()
+    assert stem_of(tmp_path / "brain.ome.zarr") == "brain"
+
+
+def test_groups_and_arrays_within_zarr_are_known_by_the_folder_s_name():
+    assert within_zarr("a/brain.ome.zarr/labels/cells")
+    assert within_zarr("Brain.ZARR")
+    assert not within_zarr("zarr/brain.nii")
 
 
 @pytest.mark.parametrize(
