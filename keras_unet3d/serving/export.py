@@ -13,6 +13,7 @@ from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference.tiles import one_tile
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription, parse_description
 from keras_unet3d.serving.versions import next_version
+from keras_unet3d.serving.warm_up import try_warm_up, write_warm_up
 from keras_unet3d.volumes.box import Box, read_mirrored
 from keras_unet3d.volumes.whole_file import written_whole_folder
 
@@ -54,6 +55,7 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
         file = unfinished / DESCRIPTION_FILE
         file.parent.mkdir(exist_ok=True)
         file.write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_warm_up(unfinished, description)
         _try(unfinished, networks)
     return version
 
@@ -178,3 +180,4 @@ def _try(folder: Path, networks: Sequence[Any]) -> None:
         raise WorkError(
             f"{folder.parent}: the exported model does not give what the network gives; nothing was published."
         )
+    try_warm_up(folder, written.description, written.ask)

@@ -5,8 +5,9 @@ What a client does not read is left out, which Protocol Buffers allow: fields ar
 same reason a map is a list of its entries here, and numbers that come packed are the bytes that they come as, which no
 one needs to unpack one by one.
 
-Sources: ``predict.proto``, ``model.proto``, ``get_model_metadata.proto`` and ``get_model_status.proto`` of
-tensorflow/serving; ``tensor.proto``, ``tensor_shape.proto`` and ``meta_graph.proto`` of tensorflow.
+Sources: ``predict.proto``, ``prediction_log.proto``, ``model.proto``, ``get_model_metadata.proto`` and
+``get_model_status.proto`` of tensorflow/serving; ``tensor.proto``, ``tensor_shape.proto`` and ``meta_graph.proto`` of
+tensorflow.
 """
 
 from functools import cache
@@ -35,6 +36,8 @@ _MESSAGES: Final = {
     "Version": "int64 value=1",
     "Model": "string name=1, Version version=2, string signature_name=3, string version_label=4",
     "PredictRequest": "Model model_spec=1, repeated NamedTensor inputs=2, repeated string output_filter=3",
+    "PredictLog": "PredictRequest request=1",
+    "PredictionLog": "PredictLog predict_log=6",
     "PredictResponse": "repeated NamedTensor outputs=1, Model model_spec=2",
     "MetadataRequest": "Model model_spec=1, repeated string metadata_field=2",
     "Anything": "string type_url=1, bytes value=2",

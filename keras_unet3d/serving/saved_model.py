@@ -58,19 +58,26 @@ class LoadedModel:
 
     def probabilities(self, tiles: NDArray[np.float32], intensity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities ``(batch, z, y, x, class)`` of raw tiles, from ``serving_default``."""
-        return self._ask("serving_default", image=tiles, intensity=intensity)["probabilities"]
+        return self.ask("serving_default", image=tiles, intensity=intensity)["probabilities"]
 
     def segment_volume(self, image: NDArray[Any]) -> NDArray[Any]:
         """Labels ``(z, y, x)`` in the annotator's values, tiled inside the graph, from ``segment_volume``."""
-        return self._ask("segment_volume", image=image)["labels"]
+        return self.ask("segment_volume", image=image)["labels"]
 
     def served_intensity(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Offset and scale ``(channel, 2)`` as a client gets them, from ``intensity``."""
-        return self._ask("intensity", image=image)["intensity"]
+        return self.ask("intensity", image=image)["intensity"]
 
     def served_description(self) -> str:
         """What a client is told that the model is, as JSON, from ``describe``; exports before it have none."""
-        return bytes(self._ask("describe", batch=np.zeros(1, np.float32))["description"][0]).decode()
+        return bytes(self.ask("describe", batch=np.zeros(1, np.float32))["description"][0]).decode()
+
+    def ask(self, signature: str, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs of a signature by their names, of inputs that become float32."""
+        import tensorflow as tf
+
+        tensors = {name: tf.convert_to_tensor(value, tf.float32) for name, value in inputs.items()}
+        return {name: value.numpy() for name, value in self._graph.signatures[signature](**tensors).items()}
 
     @cached_property
     def _graph(self) -> Any:
@@ -81,12 +88,6 @@ class LoadedModel:
 
         with explained(self.path):
             return tf.saved_model.load(str(self.path))
-
-    def _ask(self, signature: str, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        import tensorflow as tf
-
-        tensors = {name: tf.convert_to_tensor(value, tf.float32) for name, value in inputs.items()}
-        return {name: value.numpy() for name, value in self._graph.signatures[signature](**tensors).items()}
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedModel:

@@ -16,6 +16,12 @@ def as_tensor(array: NDArray[np.float32]) -> Any:
     return message("Tensor", dtype=FLOAT, tensor_shape=shape, tensor_content=content)
 
 
+def constant_tensor(number: float, shape: tuple[int, ...]) -> Any:
+    """A message of equal float32 numbers: TensorFlow repeats the last of those that it is told."""
+    dimensions = message("Shape", dim=[message("Dimension", size=length) for length in shape])
+    return message("Tensor", dtype=FLOAT, tensor_shape=dimensions, float_val=[np.array(number, "<f4").tobytes()])
+
+
 def as_array(tensor: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Float32 numbers, in whichever of the two forms they came: as bytes, or one by one, as the server does by default.
 
