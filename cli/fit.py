@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from unet3d_cli.options import (
     debug_option,
     json_option,
     meaning_options,
+    model_name,
     quiet_option,
     read_meaning,
 )
@@ -52,14 +52,6 @@ FLAGS = {
 """Which setting each flag sets; all other settings are set with --set and --config."""
 
 
-def _model_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not re.fullmatch(r"\w[\w.-]*", value) or value.isdigit():
-        raise click.BadParameter(
-            f"Expected a name for a folder, such as kidney; a number would be a version. Received: {value!r}"
-        )
-    return value
-
-
 @click.command("fit", short_help="Train on annotated volumes; exports a model.")
 @dataset_options
 @click.option("--minutes", type=float, help="Time until the model is exported; 30 unless said otherwise.")
@@ -72,7 +64,7 @@ def _model_name(_context: click.Context, _parameter: click.Parameter, value: str
     "mean of their networks.",
 )
 @meaning_options
-@click.option("--name", default="unet3d", show_default=True, callback=_model_name, help="What the model is called.")
+@click.option("--name", default="unet3d", show_default=True, callback=model_name, help="What the model is called.")
 @click.option(
     "--models",
     type=click.Path(path_type=Path),

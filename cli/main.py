@@ -20,7 +20,19 @@ from keras_unet3d.errors import InputError, UNet3DError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("demo", "fit", "segment", "suggest", "evaluate", "report", "check", "info", "phantom", "experiment")
+COMMANDS = (
+    "demo",
+    "fit",
+    "segment",
+    "suggest",
+    "evaluate",
+    "report",
+    "check",
+    "info",
+    "export",
+    "phantom",
+    "experiment",
+)
 """In the order of the help; each is the `command` of the module of its name."""
 
 DONE, WORK_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -124,4 +136,5 @@ def main() -> None:
       unet3d segment scan.nii.gz labels.nii.gz
       unet3d evaluate labels.nii.gz truth.nii.gz
       unet3d report models/unet3d my_data    is it to be trusted? a page that says so
+      unet3d export models/unet3d --label stable    for TensorFlow Serving
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import reduce
 from pathlib import Path
@@ -135,6 +136,15 @@ class SectionedCommand(click.Command):
 def _all_of(*options: Decorator) -> Decorator:
     """One decorator of several, in the order of the help."""
     return lambda function: reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def model_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Make sure that an option can be the name of a model and its folder."""
+    if value is not None and (not re.fullmatch(r"\w[\w.-]*", value) or value.isdigit()):
+        raise click.BadParameter(
+            f"Expected a name for a folder, such as kidney; a number would be a version. Received: {value!r}"
+        )
+    return value
 
 
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks and TensorFlow's logs.")

@@ -8,9 +8,9 @@ from keras_unet3d.jobs.cross_validating import (
     plan_cross_validation,
 )
 from keras_unet3d.jobs.demonstrating import Demonstration, demo
-from keras_unet3d.jobs.ensembling import export_ensemble
 from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, holds_cases
 from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
+from keras_unet3d.jobs.exporting import Export, export
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.reporting import Report, report
@@ -25,6 +25,7 @@ __all__ = [
     "Demonstration",
     "Experiment",
     "ExperimentPlan",
+    "Export",
     "FitPlan",
     "FitResult",
     "Report",
@@ -38,7 +39,7 @@ __all__ = [
     "evaluate",
     "evaluate_cases",
     "experiment",
-    "export_ensemble",
+    "export",
     "fit",
     "holds_cases",
     "load_model",

@@ -13,12 +13,14 @@ from pydantic import BaseModel
 
 from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, case_folds, load_case, read_dataset
 from keras_unet3d.errors import InputError
+from keras_unet3d.jobs.exporting import check_destination
 from keras_unet3d.jobs.fitting import (
     FitPlan,
     describe,
     export_trained,
     facts_of_data,
     fingerprint_of,
+    name_trained,
     opened_run,
     plan_fit,
     preparation_of,
@@ -27,7 +29,6 @@ from keras_unet3d.jobs.fitting import (
 from keras_unet3d.jobs.scoring import score_network
 from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 from keras_unet3d.volumes import written_whole
-from keras_unet3d.volumes.outputs import check_output_folder
 from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def cross_validate(
     listener = listener or Quiet()
     settings = settings or Settings()
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
-    check_output_folder(Path(models) / name)  # not after hours of training
+    check_destination(Path(models) / name)  # not after hours of training
     plan = plan_cross_validation(files, settings, folds=folds, meaning=meaning)
     if count_devices("one") > 1:
         raise InputError("Folds are trained by one worker: unset TF_CONFIG, and start it without srun.")
@@ -203,6 +204,7 @@ def cross_validate(
         scores = _table(records, plan.fit.dataset.scheme)
         _write(run.folder, scores)
         model = work.export(records, scores, Path(models) / name)
+        name_trained(model, listener)
         run.finish()
         page = write_folds_report(run.folder, model, scores, listener)
     seconds = sum(record.seconds for record in records)

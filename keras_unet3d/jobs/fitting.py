@@ -26,11 +26,12 @@ from keras_unet3d.annotation import (
     read_dataset,
     summarize,
 )
-from keras_unet3d.errors import WorkError
+from keras_unet3d.errors import UNet3DError, WorkError
+from keras_unet3d.jobs.exporting import check_destination, serving_sentence
 from keras_unet3d.metrics import Scores
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
+from keras_unet3d.serving.served_folder import name_to_server
 from keras_unet3d.volumes import written_whole
-from keras_unet3d.volumes.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -178,7 +179,7 @@ def fit(
     listener = listener or Quiet()
     settings = settings or Settings()
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
-    check_output_folder(Path(models) / name)  # not after hours of training
+    check_destination(Path(models) / name)  # not after hours of training
     plan = plan_fit(files, settings, meaning=meaning)
     crew = gather_crew(plan.settings.devices, listener.say)
 
@@ -292,6 +293,7 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
     version = export_trained([trained.model], plan, report, parted.training, models)
+    name_trained(version, listener)
     run.finish()
     page = write_fit_report(run.folder, version, plan, parted, trained.validation, listener)
     return FitResult(version, run.folder, scores, steps, minutes, page)
@@ -371,6 +373,14 @@ def export_trained(
     from keras_unet3d.serving.export import export_model
 
     return export_model(networks, folder, _with_agreement(describe(plan, report), networks, volumes))
+
+
+def name_trained(version: Path, listener: Listener) -> None:
+    """Name an exported version to TensorFlow Serving; the model is there, whatever becomes of that."""
+    try:
+        listener.say(serving_sentence(version, name_to_server(version)))
+    except UNet3DError as error:
+        listener.say(f"TensorFlow Serving is not told of it: {error}")
 
 
 def _start(settings: Settings, channels: Sequence[str], scheme: LabelScheme, listener: Listener) -> Start | None:

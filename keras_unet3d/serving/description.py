@@ -155,7 +155,7 @@ class ModelDescription(BaseModel):
         bfloat16: Dice between the labels that the network gives in float32 and in bfloat16, by the name of the class,
             seen on training volumes at export; None for a class that neither gave, None altogether if not checked.
         members: networks whose probabilities are averaged, all of this description; filled in by the export.
-        parameters: of all members; filled in by the export.
+        parameters: of all members, as they were trained; filled in by the export unless given.
         tile: z, y, x input voxels of a tile inside ``segment_volume``; chosen by the export unless given.
         intensity: how raw intensities become what the network sees.
         axis_order: of an image.

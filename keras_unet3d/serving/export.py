@@ -28,7 +28,7 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
         model: a network of `build_unet3d` in float32, which gives logits; or a list of several, alike but for their
             weights: the mean of their probabilities is served.
         folder: of the model; its versions are numbered folders within.
-        description: what the model is; `members`, `parameters` and, unless given, `tile` are filled in.
+        description: what the model is; `members` and, unless given, `parameters` and `tile` are filled in.
 
     Returns:
         The folder of the new version.
@@ -42,7 +42,9 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
     for each in models:
         _check(each, description)
     networks = [served_network(each, description) for each in models]
-    counts = {"members": len(models), "parameters": sum(each.count_params() for each in models)}
+    # A model that was exported before knows how many it was trained with: frozen statistics have taken some since.
+    parameters = description.parameters or sum(each.count_params() for each in models)
+    counts = {"members": len(models), "parameters": parameters}
     description = description.model_copy(update=counts).with_tile(MEMORY_OF_A_SERVED_TILE)
     folder = Path(folder)
     try:

@@ -1,13 +1,14 @@
 """A run that continues keeps what was decided, but for what may change; cases of several spacings become one."""
 
 import json
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
 
 import keras_unet3d as unet3d
-from keras_unet3d.jobs.fitting import FitPlan, _continued
+from keras_unet3d.jobs.fitting import FitPlan, _continued, name_trained
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings, read_settings
 from keras_unet3d.volumes.spacing import Spacing
@@ -34,6 +35,14 @@ def test_what_changes_rounding_only_is_taken_as_given_now():
     assert (settings.recompute, settings.augment_on, settings.batch_size, settings.seed) == (True, "cpu", 4, 0)
 
 
+def test_a_models_config_that_broke_meanwhile_takes_no_training_away(tmp_path):
+    said = []
+    (tmp_path / "models.config").write_text("}", encoding="utf-8")
+    name_trained(tmp_path / "unet3d" / "1", SimpleNamespace(say=said.append))
+    assert len(said) == 1
+    assert said[0].startswith(f"TensorFlow Serving is not told of it: {tmp_path / 'models.config'}: cannot be read")
+
+
 @pytest.fixture
 def ct(tmp_path):
     """Two cases, dark around an organ of 100 HU; one was recorded with far more air around it."""
@@ -57,6 +66,7 @@ def test_ct_is_trained_exported_and_segmented_with_one_window(ct, tmp_path):
         None, {"steps": 2, "network.filters": 2, "network.depth": 1, "tile": "x=16 y=16 z=8", "hold_out": "cases"}
     )
     fitted = unet3d.fit(ct, settings, models=tmp_path / "models", runs=tmp_path / "runs")
+    assert 'base_path: "/models/unet3d"' in (tmp_path / "models" / "models.config").read_text(encoding="utf-8")
     training = unet3d.load_model(fitted.model).description.training
     assert len(training["learned_from"]) == 1  # the other case is held out
     assert training["curves"]["validated"]["step"] == [1, 2]

@@ -62,7 +62,6 @@ def test_the_tile_is_as_large_as_the_work_allows(describe):
         ),
         ({"serving_default": {"picture": (1, 20, 20, 20, 2)}}, "warm-up request of serving_default fails"),
         ({"intensity": {"image": (3, 8, 8, 2)}}, "intensity has a reply that makes no sense"),
-        ({"segment": {"image": (2, 8, 8, 2)}}, "warm-up request of segment fails"),
     ],
 )
 def test_a_request_that_fails_is_not_published(wrong, told, tmp_path, describe, random_network, monkeypatch):

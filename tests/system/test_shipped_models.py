@@ -1,6 +1,7 @@
 """The models in this repository: small, described, and as good as they say."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,20 +9,39 @@ import pytest
 import keras_unet3d as unet3d
 from keras_unet3d.metrics import Overlap
 from keras_unet3d.phantom import CHANNELS, kidney
+from keras_unet3d.serving.models_config import with_model
+from keras_unet3d.serving.served_folder import name_to_server
+from keras_unet3d.serving.versions import version_folder, versions
+from keras_unet3d.serving.warm_up import WARM_UP_FILE
 
 MODELS = Path(__file__).parents[2] / "models"
 
 
 def test_models_stay_small_and_have_a_card():
-    """Those that are served; beside them a user's own may lie."""
+    """Beside them, and in the same file, a user's own may be."""
     config = (MODELS / "models.config").read_text(encoding="utf-8")
-    served = re.findall(r'name: "(.+)"', config)
-    assert served
-    assert re.findall(r'base_path: "/models/(.+)"', config) == served
-    for name in served:
+    shipped = re.findall(r"\[card\]\((.+)/README.md\)", (MODELS / "README.md").read_text(encoding="utf-8"))
+    assert "kidney-phantom" in shipped
+    for name in shipped:
         assert (MODELS / name / "README.md").is_file()
-        assert f"[card]({name}/README.md)" in (MODELS / "README.md").read_text(encoding="utf-8")
-    assert sum(file.stat().st_size for name in served for file in (MODELS / name).rglob("*") if file.is_file()) < 40e6
+        assert with_model(config, name, versions(MODELS / name)) == config
+        assert f'base_path: "/models/{name}"' in config
+        assert (version_folder(MODELS / name) / WARM_UP_FILE).is_file()
+    assert sum(file.stat().st_size for name in shipped for file in (MODELS / name).rglob("*") if file.is_file()) < 40e6
+
+
+def test_what_lies_beside_them_is_what_an_export_writes(tmp_path):
+    shutil.copytree(
+        MODELS / "kidney-phantom" / "1" / "assets.extra", tmp_path / "kidney-phantom" / "1" / "assets.extra"
+    )
+    (tmp_path / "kidney-phantom" / "1" / "saved_model.pb").touch()
+    for file in name_to_server(tmp_path / "kidney-phantom" / "1").written:
+        written, kept = (_without_version(folder / file.name) for folder in (tmp_path, MODELS))
+        assert kept.startswith(written.removesuffix("}\n")), file.name
+
+
+def _without_version(file):
+    return re.sub(r"TensorFlow\s[\d.]+", "TensorFlow", file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
