@@ -121,8 +121,9 @@ def serving_sentence(version: Path, served: ServedFolder) -> str:
     if served.only is None:
         return f"TensorFlow Serving: {done}."
     listed = ", ".join(map(str, served.only))
-    missing = "" if int(version.name) in served.only else f", and not {version.name}: give it a label (--label)"
-    return f"TensorFlow Serving: {done}; the versions {listed} are served{missing}."
+    these = f"version {listed} is" if len(served.only) == 1 else f"versions {listed} are"
+    missing = "" if int(version.name) in served.only else f", {version.name} is not: give it a label (--label)"
+    return f"TensorFlow Serving: {done}; {these} served{missing}."
 
 
 def _place(model: PathLike | LoadedModel) -> Path:

@@ -59,7 +59,7 @@ def check_served(model: Path, label: str | None = None) -> None:
     Raises:
         InputError: if its name or the label cannot be one, or the ``models.config`` beside it cannot be read.
     """
-    name = model.resolve().name
+    _, name = _place(model)
     if not name or (name.isascii() and name.isdigit()):
         raise InputError(
             f"{model}: would be a version of a model, not a model. Name a model's folder, such as models/kidney; its "
@@ -84,24 +84,30 @@ def name_to_server(version: Path, label: str | None = None) -> ServedFolder:
         InputError: as `check_served`.
         WorkError: if writing fails.
     """
-    model = version.parent
-    folder, number = model.resolve().parent, int(version.name)
+    model, number = version.parent, int(version.name)
+    folder, name = _place(model)
     before, after = _config_with(model, versions(model), None if label is None else (label, number))
     description = read_description(version)
     wanted = {
         "monitoring.config": _MONITORING,
         "batching.config": _BATCHING.format(merged=max(MERGED_TILES, len(description.channels))),
-        README_FILE: served_readme(model.resolve().name, description),
+        README_FILE: served_readme(name, description),
     }
-    texts = {name: text for name, text in wanted.items() if not (folder / name).exists()}
+    texts = {file: text for file, text in wanted.items() if not (folder / file).exists()}
     texts |= {CONFIG_FILE: after} if after != before else {}
-    for name, text in texts.items():
-        with written_whole(folder / name) as unfinished:
+    for file, text in texts.items():
+        with written_whole(folder / file) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    only = served_only(after, model.resolve().name)
+    only = served_only(after, name)
     return ServedFolder(
-        folder / CONFIG_FILE, tuple(folder / name for name in texts), None if only is None else tuple(only)
+        folder / CONFIG_FILE, tuple(folder / file for file in texts), None if only is None else tuple(only)
     )
+
+
+def _place(model: Path) -> tuple[Path, str]:
+    """The folder of all models, as the user names it where possible, and the name of this one."""
+    named = model if model.name not in {"", ".."} else model.resolve()
+    return named.parent, named.name
 
 
 def _config_with(model: Path, there: list[int], label: tuple[str, int] | None) -> tuple[str, str]:
@@ -110,8 +116,8 @@ def _config_with(model: Path, there: list[int], label: tuple[str, int] | None) -
     Raises:
         InputError: if it cannot be read, or kept.
     """
-    name = model.resolve().name
-    file = model.resolve().parent / CONFIG_FILE
+    folder, name = _place(model)
+    file = folder / CONFIG_FILE
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         return before, with_model(before, name, there, label)

@@ -29,7 +29,7 @@ def test_a_model_keeps_its_name_unless_told_otherwise(unet3d, model, asked):
         assert done.exit_code == 0, done.stderr
         assert asked.pop() == ([str(source)], "served/cells", NOTHING)
     assert "Model: served/cells/4\n" in done.stdout
-    assert "Named in served/models.config; the versions 1, 4 are served.\n" in done.stdout
+    assert "Named in served/models.config; versions 1, 4 are served.\n" in done.stdout
     assert unet3d("export", model, "--name", "kidney", "--quiet").stdout == "models/kidney/4\n"
     assert asked.pop() == ([str(model)], "models/kidney", NOTHING)
 

@@ -112,7 +112,7 @@ def test_one_model_is_the_same_under_another_name(models, tmp_path):
     assert after == before.model_copy(update={"package_version": after.package_version})
     for old, new in zip(variables(models / "a"), variables(made.model), strict=True):
         np.testing.assert_array_equal(new, old)
-    named = f"TensorFlow Serving: Named in {tmp_path.resolve() / 'models.config'}; "
+    named = f"TensorFlow Serving: Named in {tmp_path / 'models.config'}; "
     assert made.sentence == f"{named}monitoring.config, batching.config, README.md beside it are new."
 
 
@@ -161,7 +161,7 @@ def test_a_label_is_for_the_new_version_or_for_one_that_is_there(models, tmp_pat
     stable = unet3d.export(tmp_path / "kidney" / "1", tmp_path / "kidney", label="stable")
     assert (stable.model, stable.is_new, stable.served.only) == (tmp_path / "kidney" / "1", False, (1, 2))
     assert [each.name for each in sorted((tmp_path / "kidney").iterdir())] == ["1", "2"]
-    assert stable.sentence.endswith("the versions 1, 2 are served.")
+    assert stable.sentence.endswith("; versions 1, 2 are served.")
     canary = unet3d.export(models / "b", tmp_path / "kidney", label="canary")
     assert (canary.model.name, canary.is_new, canary.served.only) == ("3", True, (1, 3))
     text = (tmp_path / "models.config").read_text(encoding="utf-8")
@@ -183,7 +183,7 @@ def test_what_users_wrote_beside_is_kept(models, tmp_path):
     (tmp_path / "models.config").write_text(pinned, encoding="utf-8")
     shutil.copytree(models / "a", tmp_path / "kidney")
     made = unet3d.export(models / "b", tmp_path / "kidney")
-    assert "the versions 1 are served, and not 2: give it a label (--label)" in made.sentence
+    assert "; version 1 is served, 2 is not: give it a label (--label)." in made.sentence
     assert [file.name for file in made.served.written] == ["monitoring.config", "batching.config"]
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "Mine."
     assert (tmp_path / "models.config").read_text(encoding="utf-8") == pinned
