@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from keras_unet3d.errors import InputError
@@ -95,13 +96,37 @@ def export(
 
     from keras_unet3d.serving.export import export_model
 
-    networks = [
-        network
-        for model, _ in described
-        for network in (load_model(model) if isinstance(model, str | Path) else model).networks
-    ]
+    networks = [network for model, _ in described for network in _loaded(model).networks]
     version = export_model(networks, folder, description)
     return Export(version, is_new=True, served=name_to_server(version, label))
+
+
+def export_openvino(models: PathLike | LoadedModel | Sequence[PathLike | LoadedModel], folder: PathLike) -> Path:
+    """Export a model, or several as one, for OpenVINO: raw tiles of any valid size to probabilities.
+
+    Args:
+        models: as for `export`.
+        folder: of the model, such as ``models/kidney-openvino``; the next version is written.
+
+    Returns:
+        The folder of the version, with ``model.xml``, ``model.bin`` and ``unet3d.json``.
+
+    Raises:
+        InputError: as `export`, and if OpenVINO is not installed.
+        WorkError: if writing fails, or OpenVINO does not give what TensorFlow gives.
+    """
+    from keras_unet3d.serving.openvino_model import write_openvino
+
+    described = described_models(list(models) if isinstance(models, list | tuple) else [models])
+    check_output_folder(Path(folder))
+    if len(described) == 1:
+        return write_openvino(_loaded(described[0][0]), Path(folder))
+
+    from keras_unet3d.serving.export import export_model
+
+    networks = [network for model, _ in described for network in _loaded(model).networks]
+    with TemporaryDirectory(prefix="unet3d_") as place:
+        return write_openvino(load_model(export_model(networks, place, _together(described))), Path(folder))
 
 
 def check_destination(folder: Path, label: str | None = None) -> None:
@@ -124,6 +149,10 @@ def serving_sentence(version: Path, served: ServedFolder) -> str:
     these = f"version {listed} is" if len(served.only) == 1 else f"versions {listed} are"
     missing = "" if int(version.name) in served.only else f", {version.name} is not: give it a label (--label)"
     return f"TensorFlow Serving: {done}; {these} served{missing}."
+
+
+def _loaded(model: PathLike | LoadedModel) -> LoadedModel:
+    return load_model(model) if isinstance(model, str | Path) else model
 
 
 def _place(model: PathLike | LoadedModel) -> Path:

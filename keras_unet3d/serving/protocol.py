@@ -72,7 +72,7 @@ def parsed(kind: str, content: bytes, source: str = "A server") -> Any:
     Raises:
         WorkError: if it is none, naming its source.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         return _classes()[kind].FromString(content)

@@ -55,6 +55,13 @@ def test_for_machines_it_is_one_json_object(unet3d, model, asked):
     }
 
 
+def test_another_format_has_another_folder(unet3d, model, monkeypatch):
+    monkeypatch.setattr("keras_unet3d.api.export_openvino", lambda models, folder: folder / "1")
+    done = unet3d("export", model, "--format", "openvino")
+    assert done.stdout == "Model: models/cells-openvino/1/model.xml\n"
+    assert unet3d("export", model, "--format", "openvino", "--quiet").stdout == "models/cells-openvino/1\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -63,6 +70,7 @@ def test_for_machines_it_is_one_json_object(unet3d, model, asked):
         (["models/cells", "models/cells"], "needs a name: --name"),
         (["models/cells", "--name", "3"], "Expected a name for a folder"),
         (["models/cells", "--tile", "x=1 y=1 z=1", "--memory", "1GB"], "only one of --tile and --memory"),
+        (["models/cells", "--tile", "x=100 y=100 z=100", "--format", "openvino"], "belong to TensorFlow Serving"),
         (["models/cells", "--label", "3"], "Expected a label of letters"),
         (["models/cells", "--tile", "x=101 y=100 z=100"], "The next that it does: --tile 'x=108 y=100 z=100'"),
         (["models/cells", "--models", "file.txt"], "file.txt"),
