@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tensorflow", "openvino"]),
+    type=click.Choice(["tensorflow", "openvino", "onnx"]),
     default="tensorflow",
     show_default=True,
-    help="openvino: serving_default alone, as NAME-openvino/1, NAME-openvino/2, …; needs keras-unet3d[openvino].",
+    help="Of other runtimes: serving_default alone, as NAME-onnx/1, NAME-onnx/2, …; needs keras-unet3d[onnx] or "
+    "keras-unet3d[openvino].",
 )
 @quiet_option
 @json_option
@@ -45,7 +46,7 @@ def command(
     label: str | None,
     tile: tuple[int, int, int] | None,
     memory: int | None,
-    form: str,
+    form: Any,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +67,7 @@ def command(
       unet3d export models/unet3d --name kidney --memory 4GB        larger tiles: less work, more memory
       unet3d export models/unet3d/1 models/unet3d/2 --name both     several as one
       unet3d export runs/best/models/unet3d --models /srv/models    in the folder of a server
-      unet3d export models/unet3d --name kidney --format openvino   for Intel's processors, without TensorFlow
+      unet3d export models/unet3d --name kidney --format onnx       without TensorFlow: ONNX Runtime, OpenVINO
     """
     from unet3d_cli.terminal import Terminal
 
@@ -76,19 +77,19 @@ def command(
 
     if tile is not None and memory is not None:
         raise click.UsageError("Give only one of --tile and --memory.")
-    if form == "openvino" and (label is not None or tile is not None or memory is not None):
-        raise click.UsageError("--label, --tile and --memory belong to TensorFlow Serving, not to --format openvino.")
+    if form != "tensorflow" and (label is not None or tile is not None or memory is not None):
+        raise click.UsageError(f"--label, --tile and --memory belong to TensorFlow Serving, not to --format {form}.")
     if name is None:
         if len(sources) > 1:
             raise InputError("Several models become a new one, which needs a name: --name.")
         name = version_folder(sources[0]).resolve().parent.name
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Exporting {', '.join(map(str, sources))} …")
-    if form == "openvino":
-        version = api.export_openvino(list(sources), models / f"{name}-openvino")
+    if form != "tensorflow":
+        version = api.convert(list(sources), models / f"{name}-{form}", form)
         if quiet and not as_json:
             click.echo(version)
-        terminal.say(f"Model: {version}/model.xml")
+        terminal.say(f"Model: {version}/model.{'xml' if form == 'openvino' else 'onnx'}")
         terminal.result({"model": str(version), "new": True})
         return
     made = api.export(list(sources), models / name, tile=tile, memory=memory, label=label)

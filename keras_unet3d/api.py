@@ -10,7 +10,7 @@ from keras_unet3d.jobs.cross_validating import (
 from keras_unet3d.jobs.demonstrating import Demonstration, demo
 from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, holds_cases
 from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
-from keras_unet3d.jobs.exporting import Export, export, export_openvino
+from keras_unet3d.jobs.exporting import Export, convert, export
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.reporting import Report, report
@@ -34,13 +34,13 @@ __all__ = [
     "Suggestions",
     "check",
     "compare",
+    "convert",
     "cross_validate",
     "demo",
     "evaluate",
     "evaluate_cases",
     "experiment",
     "export",
-    "export_openvino",
     "fit",
     "holds_cases",
     "load_model",

@@ -21,6 +21,7 @@ from keras_unet3d.volumes.outputs import check_output_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keras_unet3d.serving.conversion import OtherFormat
     from keras_unet3d.serving.description import ModelDescription
     from keras_unet3d.serving.saved_model import LoadedModel
     from keras_unet3d.serving.served_folder import ServedFolder
@@ -101,32 +102,35 @@ def export(
     return Export(version, is_new=True, served=name_to_server(version, label))
 
 
-def export_openvino(models: PathLike | LoadedModel | Sequence[PathLike | LoadedModel], folder: PathLike) -> Path:
-    """Export a model, or several as one, for OpenVINO: raw tiles of any valid size to probabilities.
+def convert(
+    models: PathLike | LoadedModel | Sequence[PathLike | LoadedModel], folder: PathLike, form: OtherFormat
+) -> Path:
+    """Export a model, or several as one, for another runtime: raw tiles of any valid size to probabilities.
 
     Args:
         models: as for `export`.
-        folder: of the model, such as ``models/kidney-openvino``; the next version is written.
+        folder: of the model, such as ``models/kidney-onnx``; the next version is written.
+        form: ``"openvino"`` or ``"onnx"``.
 
     Returns:
-        The folder of the version, with ``model.xml``, ``model.bin`` and ``unet3d.json``.
+        The folder of the version, with ``model.xml`` and ``model.bin``, or ``model.onnx``, and ``unet3d.json``.
 
     Raises:
-        InputError: as `export`, and if OpenVINO is not installed.
-        WorkError: if writing fails, or OpenVINO does not give what TensorFlow gives.
+        InputError: as `export`, and if what writes the format is not installed.
+        WorkError: if writing fails, or the format's runtime does not give what TensorFlow gives.
     """
-    from keras_unet3d.serving.openvino_model import write_openvino
+    from keras_unet3d.serving.conversion import convert_model
 
     described = described_models(list(models) if isinstance(models, list | tuple) else [models])
     check_output_folder(Path(folder))
     if len(described) == 1:
-        return write_openvino(_loaded(described[0][0]), Path(folder))
+        return convert_model(_loaded(described[0][0]), Path(folder), form)
 
     from keras_unet3d.serving.export import export_model
 
     networks = [network for model, _ in described for network in _loaded(model).networks]
     with TemporaryDirectory(prefix="unet3d_") as place:
-        return write_openvino(load_model(export_model(networks, place, _together(described))), Path(folder))
+        return convert_model(load_model(export_model(networks, place, _together(described))), Path(folder), form)
 
 
 def check_destination(folder: Path, label: str | None = None) -> None:

@@ -56,10 +56,11 @@ def test_for_machines_it_is_one_json_object(unet3d, model, asked):
 
 
 def test_another_format_has_another_folder(unet3d, model, monkeypatch):
-    monkeypatch.setattr("keras_unet3d.api.export_openvino", lambda models, folder: folder / "1")
+    monkeypatch.setattr("keras_unet3d.api.convert", lambda models, folder, form: folder / "1")
     done = unet3d("export", model, "--format", "openvino")
     assert done.stdout == "Model: models/cells-openvino/1/model.xml\n"
-    assert unet3d("export", model, "--format", "openvino", "--quiet").stdout == "models/cells-openvino/1\n"
+    assert unet3d("export", model, "--format", "onnx").stdout == "Model: models/cells-onnx/1/model.onnx\n"
+    assert unet3d("export", model, "--format", "onnx", "--quiet").stdout == "models/cells-onnx/1\n"
 
 
 @pytest.mark.parametrize(
