@@ -123,6 +123,6 @@ def _config_with(model: Path, there: list[int], label: tuple[str, int] | None) -
         return before, with_model(before, name, there, label)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{file}: cannot be read as what TensorFlow Serving is told of its models ({error}), and stays as it is. "
-            f"Correct it, or move it away."
+            f"{file}: tells TensorFlow Serving of its models, and cannot be kept up to date ({error}). It stays as it "
+            f"is: correct it, or move it away."
         ) from error

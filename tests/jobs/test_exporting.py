@@ -170,7 +170,9 @@ def test_a_label_is_for_the_new_version_or_for_one_that_is_there(models, tmp_pat
 
 def test_a_config_that_cannot_be_read_is_kept_and_nothing_is_exported(models, tmp_path):
     (tmp_path / "models.config").write_text("model_config_list {", encoding="utf-8")
-    with pytest.raises(unet3d.InputError, match=r"models.config: cannot be read .* \(line 1: .*stays as it is"):
+    with pytest.raises(
+        unet3d.InputError, match=r"models.config: .* cannot be kept up to date \(line 1: .*stays as it is"
+    ):
         unet3d.export(models / "a", tmp_path / "kidney")
     assert [each.name for each in tmp_path.iterdir()] == ["models.config"]
     assert (tmp_path / "models.config").read_text(encoding="utf-8") == "model_config_list {"

@@ -40,7 +40,7 @@ def test_a_models_config_that_broke_meanwhile_takes_no_training_away(tmp_path):
     (tmp_path / "models.config").write_text("}", encoding="utf-8")
     name_trained(tmp_path / "unet3d" / "1", SimpleNamespace(say=said.append))
     assert len(said) == 1
-    assert said[0].startswith(f"TensorFlow Serving is not told of it: {tmp_path / 'models.config'}: cannot be read")
+    assert said[0].startswith(f"TensorFlow Serving is not told of it: {tmp_path / 'models.config'}: tells")
 
 
 @pytest.fixture

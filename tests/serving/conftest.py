@@ -15,6 +15,7 @@ import pytest
 from keras_unet3d.inference.axis import axis_tiling
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.serving.description import ModelDescription
+from keras_unet3d.serving.warm_up import WARM_UP_FILE
 from keras_unet3d.volumes.box import Box, read_mirrored
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 
@@ -186,6 +187,7 @@ def ports(stand_in, exported, tmp_path_factory, random_network, describe):
     saved = SavedModel.FromString((silent / "1" / "saved_model.pb").read_bytes())
     del saved.meta_graphs[0].signature_def["describe"]
     (silent / "1" / "saved_model.pb").write_bytes(saved.SerializeToString())
+    (silent / "1" / WARM_UP_FILE).unlink()  # which would ask for it
     spaced = describe(
         Geometry("same", 1),
         tile=(20, 24, 26),

@@ -34,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import grpc
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -43,6 +44,7 @@ from tensorflow_serving.apis import (
     prediction_log_pb2,
     prediction_service_pb2_grpc,
 )
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 State = get_model_status_pb2.ModelVersionStatus
@@ -100,10 +102,10 @@ class Version:
 
 
 class Model:
-    """A folder of versions, of which the newest is served, and those that have a label."""
+    """A folder of versions, of which the newest is served, and those that have a label; or certain ones."""
 
-    def __init__(self, folder, labels):
-        self._folder, self._labels = folder, labels
+    def __init__(self, folder, labels, only=None):
+        self._folder, self._labels, self._only = folder, labels, only
         self._lock = threading.Lock()
         self._available, self.states = {}, {}
         self.poll()
@@ -112,6 +114,8 @@ class Model:
         """Load what is new, then unload what is old."""
         found = {int(each.name): each for each in self._folder.iterdir() if each.is_dir() and each.name.isdigit()}
         wanted = {number for number in found if number == max(found) or number in self._labels.values()}
+        if self._only is not None:
+            wanted = set(found) & self._only
         for number in sorted(wanted - set(self.states)):
             self.states[number] = (State.LOADING, "")
             try:
@@ -127,6 +131,18 @@ class Model:
                 with self._lock:
                     del self._available[number]
                 self.states[number] = (State.END, "")
+
+    def told(self, labels, only):
+        """Take what a configuration says that has changed.
+
+        All labels or none: one that is of another version already moves only to a version that is available. Then the
+        versions are loaded; labels that could not move will when it is read again.
+        """
+        moved = {key for key in labels if self._labels.get(key, labels[key]) != labels[key]}
+        if all(labels[key] in self._available for key in moved):
+            self._labels = labels
+        self._only = only
+        self.poll()
 
     def version(self, spec):
         """The version that a request means."""
@@ -266,9 +282,18 @@ class Port(prediction_service_pb2_grpc.PredictionServiceServicer, model_service_
         return reply
 
 
+def told_by(config, mounted):
+    """Folder, labels and versions of each model in a file as --model_config_file takes it, by its name."""
+    for model in text_format.Parse(config.read_text(encoding="utf-8"), ModelServerConfig()).model_config_list.config:
+        policy = model.model_version_policy
+        only = set(policy.specific.versions) if policy.HasField("specific") else None
+        yield model.name, Path(model.base_path.replace("/models", str(mounted), 1)), dict(model.version_labels), only
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", action="append", required=True, help="NAME=FOLDER")
+    parser.add_argument("--model", action="append", default=[], help="NAME=FOLDER")
+    parser.add_argument("--config", type=Path, help="models.config, whose folder is mounted at /models")
     parser.add_argument("--label", action="append", default=[], help="NAME:LABEL=VERSION")
     parser.add_argument("--poll", type=float, default=0.3, help="seconds")
     parser.add_argument("--listen", action="append", required=True, help="faults of a port")
@@ -281,6 +306,9 @@ def main():
     for each in arguments.model:
         name, _, folder = each.partition("=")
         models[name] = Model(Path(folder), labels.get(name, {}))
+    if arguments.config:
+        for name, *others in told_by(arguments.config, arguments.config.parent):
+            models[name] = Model(*others)
     ports = [
         Port(models, {name: value for name, _, value in (fault.partition("=") for fault in faults.split(","))})
         for faults in arguments.listen
@@ -291,6 +319,9 @@ def main():
     def poll():
         while True:
             time.sleep(arguments.poll)
+            if arguments.config:
+                for name, _, *others in told_by(arguments.config, arguments.config.parent):
+                    models[name].told(*others)
             for model in models.values():
                 model.poll()
 

@@ -2,11 +2,14 @@
 
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from keras_unet3d.errors import WorkError
+from keras_unet3d.serving import Client
 from keras_unet3d.serving.saved_model import load_model
 from keras_unet3d.serving.served_folder import MERGED_TILES, name_to_server
 
@@ -68,3 +71,48 @@ def test_its_clients_run(folder, stand_in, tmp_path, monkeypatch):
     expected = model.segment_volume(found["volume"])
     assert (found["labels"] != expected).mean() < 1e-4
     assert (unet3d.read_labels("labels.nii.gz").voxels != model.segment_volume(voxels)).mean() < 1e-3
+
+
+def test_labels_move_without_a_request_lost(exported, stand_in, tmp_path):
+    """A server reads the file again and again; it gives a label in use only to what it has loaded."""
+    source = exported["moving"].path
+
+    def export(version, label=None):
+        folder = tmp_path / "models" / "kidney" / str(version)
+        if not folder.exists():
+            shutil.copytree(source, tmp_path / "unfinished")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "unfinished").rename(folder)
+        name_to_server(folder, label)
+
+    export(1, "stable")
+    config = tmp_path / "models" / "models.config"
+    with stand_in({}, [""], "--config", str(config)) as (address,):
+
+        def answers(label=None):
+            with Client(address, "kidney", label=label) as client:
+                return client.version
+
+        def wait_for(version, label=None):
+            seen = {answers(label)}
+            for _ in range(200):
+                if version in seen:
+                    return seen
+                time.sleep(0.05)
+                seen.add(answers(label))
+            return pytest.fail(f"{label} is never of version {version}.")
+
+        assert (answers("stable"), answers()) == (1, 1)
+        export(2)
+        wait_for(2)
+        assert answers("stable") == 1
+        export(2, "stable")
+        assert wait_for(2, "stable") <= {1, 2}
+        export(3, "canary")
+        with pytest.raises(WorkError, match="Unrecognized servable version label: blue"):
+            answers("blue")
+        wait_for(3)
+        wait_for(3, "canary")
+        assert answers("stable") == 2
+        export(3, "stable")
+        wait_for(3, "stable")
