@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.postprocessing import PostProcessing
     from keras_unet3d.network.unet import build_unet3d
+    from keras_unet3d.phantom import write_phantom_dataset
     from keras_unet3d.training.settings import Settings, read_settings
     from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
 
@@ -87,6 +88,7 @@ __all__ = [
     "suggest",
     "write_image",
     "write_labels",
+    "write_phantom_dataset",
 ]
 
 _ROOMS = {
@@ -122,6 +124,7 @@ _ROOMS = {
     "keras_unet3d.inference.options": ("SegmentOptions",),
     "keras_unet3d.inference.postprocessing": ("PostProcessing",),
     "keras_unet3d.network.unet": ("build_unet3d",),
+    "keras_unet3d.phantom": ("write_phantom_dataset",),
     "keras_unet3d.training.settings": ("Settings", "read_settings"),
     "keras_unet3d.volumes": ("Grid", "Volume", "read_image", "read_labels", "write_image", "write_labels"),
 }

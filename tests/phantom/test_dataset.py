@@ -4,6 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
+import keras_unet3d as unet3d
 from keras_unet3d.errors import InputError
 from keras_unet3d.phantom.dataset import SAMPLES, write_phantom_dataset
 from keras_unet3d.phantom.kidney import CHANNELS, SPACING, kidney
@@ -61,6 +62,10 @@ def test_what_is_written_is_the_kidney_in_micrometres(folder):
             np.testing.assert_allclose(file.header.get_zooms()[:3], SPACING[::-1], rtol=1e-6)
             assert file.header.get_xyzt_units()[0] == "micron"
             np.testing.assert_array_equal(file.affine, image.affine)
+
+
+def test_it_is_public():
+    assert unet3d.write_phantom_dataset is write_phantom_dataset
 
 
 def test_each_volume_is_announced_once_it_is_written(tmp_path):
