@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from unet3d_cli.quiet_tensorflow import quiet_tensorflow
 from unet3d_cli.telling import tell
 
 from keras_unet3d.errors import InputError, UNet3DError
+from keras_unet3d.quiet import quiet_tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from keras_unet3d.inference.postprocessing import PostProcessing
     from keras_unet3d.network.unet import build_unet3d
     from keras_unet3d.phantom import write_phantom_dataset
+    from keras_unet3d.quiet import quiet_tensorflow
     from keras_unet3d.training.settings import Settings, read_settings
     from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
 
@@ -80,6 +81,7 @@ __all__ = [
     "plan_cross_validation",
     "plan_fit",
     "plan_segmentation",
+    "quiet_tensorflow",
     "read_image",
     "read_labels",
     "read_settings",
@@ -125,6 +127,7 @@ _ROOMS = {
     "keras_unet3d.inference.postprocessing": ("PostProcessing",),
     "keras_unet3d.network.unet": ("build_unet3d",),
     "keras_unet3d.phantom": ("write_phantom_dataset",),
+    "keras_unet3d.quiet": ("quiet_tensorflow",),
     "keras_unet3d.training.settings": ("Settings", "read_settings"),
     "keras_unet3d.volumes": ("Grid", "Volume", "read_image", "read_labels", "write_image", "write_labels"),
 }

@@ -1,4 +1,4 @@
-"""Keeps from the terminal what TensorFlow says to nobody in particular when it is imported."""
+"""Keeps from terminals and notebooks what TensorFlow says to nobody in particular."""
 
 import logging
 import os
@@ -11,7 +11,9 @@ from types import ModuleType
 
 
 def quiet_tensorflow() -> None:
-    """Silence TensorFlow's logs, and what it writes past its own log level while it is imported.
+    """Silence TensorFlow's logs, and what it writes past its own log level while it is imported; errors are shown.
+
+    To be called before TensorFlow is imported, else it does nothing: what is imported already has said it.
 
     Its C++ code writes about oneDNN and CUDA to the file descriptor of stderr before it reads any setting. Importing it
     here to hide that would cost every error that needs no network some seconds, so the import itself is wrapped,
@@ -49,6 +51,7 @@ class _QuietLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         with _silent_stderr():
             self._usual.exec_module(module)
+        module.get_logger().setLevel(logging.ERROR)  # which it sets to INFO where it is used interactively
 
 
 @contextmanager
