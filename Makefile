@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test test-jax lint bench wheel clean
+.PHONY: help setup demo notebooks test test-jax lint bench wheel clean
 
 help:
 	@echo "make demo      annotated slices of a synthetic kidney -> dense segmentation, score and report (5 minutes)"
+	@echo "make notebooks execute the notebooks and keep what they show (20 minutes)"
 	@echo "make test      all tests"
 	@echo "make test-jax  the network, the losses and the augmentation on Keras' JAX backend"
 	@echo "make lint      style, types, and that data flows one way through the rooms"
@@ -26,6 +27,9 @@ setup: .venv/ready
 
 demo: setup
 	$(BIN)/unet3d demo $(DEMO)
+
+notebooks: setup
+	$(BIN)/python notebooks/execute.py
 
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal
