@@ -14,14 +14,16 @@ from keras_unet3d.serving.served_folder import name_to_server
 from keras_unet3d.serving.versions import version_folder, versions
 from keras_unet3d.serving.warm_up import WARM_UP_FILE
 
-MODELS = Path(__file__).parents[2] / "models"
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "models"
+HIPPOCAMPUS = ROOT.parent / "shared" / "data" / "hippocampus"
 
 
 def test_models_stay_small_and_have_a_card():
     """Beside them, and in the same file, a user's own may be."""
     config = (MODELS / "models.config").read_text(encoding="utf-8")
     shipped = re.findall(r"\[card\]\((.+)/README.md\)", (MODELS / "README.md").read_text(encoding="utf-8"))
-    assert "kidney-phantom" in shipped
+    assert shipped == ["kidney-phantom", "hippocampus"]
     for name in shipped:
         assert (MODELS / name / "README.md").is_file()
         assert with_model(config, name, versions(MODELS / name)) == config
@@ -56,3 +58,14 @@ def test_the_network_sees_what_no_voxel_tells(kidney_model, seed, least):
     image = unet3d.Volume(phantom.image, phantom.grid, CHANNELS)
     found = unet3d.segment(image, model=kidney_model).labels.voxels
     assert Overlap.of(phantom.truth, found, 3).mean_iou > least
+
+
+@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the hippocampus set of the Medical Segmentation Decathlon is absent")
+def test_both_parts_of_the_hippocampus_are_found():
+    """In cases that it learned from: they say that the model is whole, not how good it is elsewhere."""
+    model = unet3d.load_model(MODELS / "hippocampus")
+    for file in sorted((HIPPOCAMPUS / "labels").iterdir())[::52]:
+        truth = unet3d.read_labels(file)
+        found = unet3d.segment(HIPPOCAMPUS / "images" / file.name, model=model).labels
+        assert found.grid == truth.grid
+        assert Overlap.of(truth.voxels, found.voxels, 3).dice[1:].min() > 0.85, file.name
