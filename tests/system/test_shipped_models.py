@@ -60,7 +60,7 @@ def test_the_network_sees_what_no_voxel_tells(kidney_model, seed, least):
     assert Overlap.of(phantom.truth, found, 3).mean_iou > least
 
 
-@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the hippocampus set of the Medical Segmentation Decathlon is absent")
+@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the hippocampus set is not there")
 def test_both_parts_of_the_hippocampus_are_found():
     """In cases that it learned from: they say that the model is whole, not how good it is elsewhere."""
     model = unet3d.load_model(MODELS / "hippocampus")
