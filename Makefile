@@ -32,7 +32,7 @@ notebooks: setup
 	$(BIN)/python notebooks/execute.py
 
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations=30
 
 test-jax: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt jax
