@@ -1,5 +1,6 @@
 """How servers are called."""
 
+import re
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -11,6 +12,9 @@ LARGEST_MESSAGE = 2**31 - 1
 
 PORT = 8500
 """Where TensorFlow Serving speaks gRPC, unless told otherwise."""
+LARGEST_PORT = 65535
+
+_ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(?::(?P<port>\d+))?")
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,11 @@ class Access:
         Raises:
             InputError: if it is none, or a token would go to it in the open.
         """
-        if "://" in server or not server.strip():
+        found = _ADDRESS.fullmatch(server.strip())
+        if found is None or int(found["port"] or PORT) > LARGEST_PORT:
             raise InputError(f"{server!r}: is no server. Give the host and the port of gRPC, such as host:{PORT}.")
-        address = server if server.rpartition(":")[2].isdigit() and not server.endswith("]") else f"{server}:{PORT}"
-        host = address.rpartition(":")[0].strip("[]")
+        address = f"{found['host']}:{found['port'] or PORT}"
+        host = found["host"].strip("[]")
         if self.token is not None and not self.tls and host not in {"localhost", "127.0.0.1", "::1"}:
             raise InputError(f"{address}: a token would cross the network for all to read. Add --tls.")
         return address

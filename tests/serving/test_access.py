@@ -16,7 +16,7 @@ def test_the_port_of_grpc_is_the_usual_one_unless_named():
     assert access.address("[::1]:9000") == "[::1]:9000"
 
 
-@pytest.mark.parametrize("server", ["http://gpu:8501", "", " "])
+@pytest.mark.parametrize("server", ["http://gpu:8501", "", " ", "gpu:", "gpu:grpc", "gpu:99999", "::1", "a b"])
 def test_what_is_no_address_is_refused(server):
     with pytest.raises(InputError, match="is no server"):
         Client(server)
