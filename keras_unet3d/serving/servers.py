@@ -200,6 +200,7 @@ class Servers:
         """Leave a server in peace for a while, and give up where all were silent for long."""
         now = time.monotonic()
         with self._lock:
+            is_new = server.failures == 0
             if began >= server.failed:  # else the same trouble was counted already
                 server.failures += 1
                 server.failed = now
@@ -210,7 +211,7 @@ class Servers:
                 f"{server.address}: {why}. It was asked again for {self._access.patience:g} s. Is the server running, "
                 f"and is this its port of gRPC{', without TLS' if not self._access.tls else ''}?"
             )
-        if len(self._servers) > 1:
+        if is_new and any(each.failures == 0 for each in self._servers):
             warnings.warn(f"{server.address}: {why}. The other servers go on without it.", stacklevel=2)
 
     def _refuse(self, asking: _Request, server: Server, why: str, kind: type[InputError | WorkError]) -> None:
