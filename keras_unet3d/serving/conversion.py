@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.serving.description import DESCRIPTION_FILE
 from keras_unet3d.serving.saved_model import LoadedModel
-from keras_unet3d.serving.versions import next_version
-from keras_unet3d.volumes.whole_file import written_whole_folder
+from keras_unet3d.serving.versions import written_version
 
 OtherFormat = Literal["openvino", "onnx"]
 
@@ -47,12 +46,7 @@ def convert_model(model: LoadedModel, folder: Path, form: OtherFormat) -> Path:
     if form not in get_args(OtherFormat):
         raise InputError(f"Expected one of the formats {', '.join(get_args(OtherFormat))}. Received: {form!r}")
     write: Callable[[LoadedModel, Path], Run] = _openvino() if form == "openvino" else _onnx()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made a model's folder ({error.strerror}). Name another.") from error
-    version = next_version(folder)
-    with written_whole_folder(version) as unfinished:
+    with written_version(folder) as (version, unfinished):
         run = write(model, unfinished)
         (unfinished / DESCRIPTION_FILE.name).write_bytes((model.path / DESCRIPTION_FILE).read_bytes())
         if not _same(model, run):

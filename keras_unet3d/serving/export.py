@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.errors import InputError, WorkError
+from keras_unet3d.errors import WorkError
 from keras_unet3d.inference.tiles import one_tile
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription, parse_description
-from keras_unet3d.serving.versions import next_version
+from keras_unet3d.serving.versions import written_version
 from keras_unet3d.serving.warm_up import try_warm_up, write_warm_up
 from keras_unet3d.volumes.box import Box, read_mirrored
-from keras_unet3d.volumes.whole_file import written_whole_folder
 
 MEMORY_OF_A_SERVED_TILE = 2e9
 """Bytes that one tile inside ``segment_volume`` may take: a served model knows nothing of its host."""
@@ -46,13 +45,7 @@ def export_model(model: Any, folder: str | os.PathLike[str], description: ModelD
     parameters = description.parameters or sum(each.count_params() for each in models)
     counts = {"members": len(models), "parameters": parameters}
     description = description.model_copy(update=counts).with_tile(MEMORY_OF_A_SERVED_TILE)
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made a model's folder ({error.strerror}). Name another.") from error
-    version = next_version(folder)
-    with written_whole_folder(version) as unfinished:
+    with written_version(Path(folder)) as (version, unfinished):
         _write_graph(networks, description, unfinished)
         file = unfinished / DESCRIPTION_FILE
         file.parent.mkdir(exist_ok=True)

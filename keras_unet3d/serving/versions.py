@@ -1,9 +1,12 @@
 """The folder of a served model, ``<name>/<version>/``, as TensorFlow Serving polls it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.whole_file import written_whole_folder
 
 GRAPH_FILE = "saved_model.pb"
 
@@ -44,6 +47,23 @@ def version_folder(path: str | os.PathLike[str]) -> Path:
 def next_version(folder: Path) -> Path:
     """Where the next version of a model goes: one above the newest."""
     return folder / str(max(versions(folder), default=0) + 1)
+
+
+@contextmanager
+def written_version(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Give the next version of a model, and a folder to fill, which becomes it once the block has ended well.
+
+    Raises:
+        InputError: if the model's folder cannot be written to.
+        WorkError: if writing fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a model's folder ({error.strerror}). Name another.") from error
+    version = next_version(folder)
+    with written_whole_folder(version) as unfinished:
+        yield version, unfinished
 
 
 def _is_version(name: str) -> bool:

@@ -110,23 +110,10 @@ def opened(path: Path, opening: Opening) -> Volume:
     return Volume(voxels, grid, channels=names, segments=read_segments(attributes), header=VERSIONS[version])
 
 
-def level_of(path: Path, number: int) -> Path:
-    """The path of a level of an image, 0 being the finest.
-
-    Raises:
-        InputError: if it has fewer, or is no image.
-    """
-    group, _ = _group(path)
-    levels = _multiscale(path, group, read_metadata(group)[1].get("attributes", {})).levels
-    if not 0 <= number < len(levels):
-        raise InputError(f"{path}: has {len(levels)} levels, 0 to {len(levels) - 1}. Received: {number}")
-    return group / levels[number].path
-
-
 def write(path: Path, volume: Volume, *, labels: bool, name: str = "") -> None:
     """Write an image or a label image of this name into a new, empty folder, level after level."""
     zarr = import_zarr(path)
-    version = next((each for each, name in VERSIONS.items() if name == volume.header), 3)
+    version = next((each for each, version in VERSIONS.items() if version == volume.header), 3)
     group = zarr.open_group(str(path), mode="w", zarr_format=version)
     scale, place = np.array(volume.grid.spacing), np.array(volume.grid.origin[::-1])
     voxels: Voxels = volume.voxels
