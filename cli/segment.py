@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
@@ -21,7 +20,8 @@ from unet3d_cli.options import (
     read_meaning,
 )
 from unet3d_cli.servers import OPTIONS, read_client, server_options
-from unet3d_cli.telling import tell
+from unet3d_cli.workers import OPTIONS as WORKERS
+from unet3d_cli.workers import read_executor, worker_options
 
 from keras_unet3d.errors import InputError, UNet3DError
 from keras_unet3d.wording import counted
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d.annotation import LabelScheme
-    from keras_unet3d.api import Segmentation, SegmentationPlan
+    from keras_unet3d.api import BlockedSegmentation, Case, Dask, Part, Segmentation, SegmentationPlan
     from keras_unet3d.inference.postprocessing import ClassChange
 
 Image = tuple[Path, ...]
 Pair = tuple[Image, Path | None]
-Work = Callable[[Image, Any, Any], None]
 
 SECTIONS = {
     "Model": ("models", "precision", "statistics", "mirrored"),
     "Results": ("out_dir", "report", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
     "Afterwards, to each class but the background": ("largest_component", "min_size_mm3", "fill_holes"),
     "Memory and time": ("memory", "plan_only", "resume"),
+    "Several processes": WORKERS,
     "A model on TensorFlow Serving": OPTIONS,
 }
 
@@ -52,7 +52,8 @@ SECTIONS = {
     "--out-dir",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Segment every IN into this folder: names stay, and so do formats that hold labels (else .nii.gz).",
+    help="Segment every IN into this folder: names stay, and so do formats that hold labels (else .nii.gz). What is "
+    "there already, of the same image, model and options, is left as it is.",
 )
 @click.option(
     "--model",
@@ -121,6 +122,7 @@ SECTIONS = {
     help="Go on with what a killed call with the same images, models and options has left. An OUT that was finished is "
     "done again.",
 )
+@worker_options
 @server_options
 @quiet_option
 @json_option
@@ -134,6 +136,8 @@ def command(
     unlabeled: int | None,
     dense: bool,
     plan_only: bool,
+    dask: str | None,
+    part: str | None,
     quiet: bool,
     as_json: bool,
     **asked: Any,
@@ -157,6 +161,10 @@ def command(
     Better answers for more time:
       unet3d segment scan.nii.gz labels.nii.gz --tta --uncertainty unsure.nii.gz
       unet3d segment scan.nii.gz labels.nii.gz --model models/a --model models/b
+    A volume that several processes share, and many volumes:
+      unet3d segment brain.ome.zarr labels.ome.zarr --dask slurm:20
+      unet3d segment brain.ome.zarr labels.ome.zarr --part 3/8
+      unet3d segment a.nii.gz b.nii.gz c.nii.gz --out-dir segmented --dask local:2
     With a model on TensorFlow Serving, and without TensorFlow here:
       unet3d segment scan.nii.gz labels.nii.gz --server gpu-server:8500 --model-name kidney
     """
@@ -171,31 +179,38 @@ def command(
     others = [file for file in (asked["probabilities"], asked["uncertainty"]) if file]
     if len(pairs) > 1 and (keep or asked["report"] or others):
         raise click.UsageError("--keep, --report, --probabilities and --uncertainty belong to one image. Give one IN.")
+    if (dask or part) and (plan_only or keep):
+        raise click.UsageError("--plan and --keep are for one process. Leave them out, or --dask and --part.")
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     client = read_client(models, **{name: asked.pop(name) for name in OPTIONS})
     options = _options(**asked)
     if out_dir is not None:
         check_output_folder(out_dir)
     written = [(image, output) for image, output in pairs if output is not None]
-    check_outputs(written, others=others, in_new_folder=out_dir is not None)
+    check_outputs(written, others=others, in_new_folder=out_dir is not None, may_be_there=True)
     # For all images, also if newer ones appear meanwhile.
     sources: list[Any] = [client] if client else [version_folder(model) for model in models]
+    cases = [api.Case(image, output) for image, output in written] if out_dir is not None else []
     if not plan_only:
         description = client.description if client else read_description(sources[0])
-        _check_replaced([output for _, output in written], description.scheme)
+        there = [case.output for case in cases if api.is_there(case, sources, options)]
+        if not dask and not part:  # what several processes make may have been finished by another
+            missing = [(image, output) for image, output in written if output not in there]
+            check_outputs(missing, others=others, in_new_folder=out_dir is not None)
+        _check_replaced([output for _, output in written if output not in there], description.scheme)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Model: {', '.join(map(str, sources))}")
     job = _Job(terminal, {"keep": keep, "meaning": meaning, "options": options})
-    if out_dir is not None and not plan_only:
-        out_dir.mkdir(parents=True, exist_ok=True)
+    with read_executor(terminal, dask=dask, part=part) as executor:
+        if plan_only:
+            job.plan_all(pairs, sources if client or len(pairs) == 1 else api.load_models(sources))
+        elif out_dir is not None:
+            out_dir.mkdir(parents=True, exist_ok=True)
+            job.segment_all(cases, sources, executor)
+        else:
+            job.segment_one(*written[0], sources, executor)
     done = "planned" if plan_only else "segmented"
-    work: Work = job.plan if plan_only else job.segment
-    if len(pairs) == 1:
-        (image, output), *_ = pairs
-        work(image, output, sources)  # by their paths: a wrong image is found before a model is loaded
-    else:
-        job.do_all(pairs, work, sources if client else api.load_models(sources), done)
     terminal.result({"models": list(map(str, sources)), done: job.done, "failed": job.failed})
     if job.failed:
         raise click.exceptions.Exit(1)
@@ -266,19 +281,122 @@ class _Job:
         self.done: list[dict[str, Any]] = []
         self.failed: list[dict[str, str]] = []
 
-    def do_all(self, pairs: list[Pair], work: Work, models: Any, done: str) -> None:
-        """A wrong image does not stop the others; a summary lists it."""
-        for image, output in pairs:
+    def plan_all(self, pairs: list[Pair], models: Any) -> None:
+        """Say what segmenting images would take; a wrong one does not stop the others, if there are any."""
+        for image, _ in pairs:
             try:
-                work(image, output, models)
+                self.plan(image, models)
             except UNet3DError as error:
-                tell(error, f"Error: {error}")
-                self.failed.append({"image": _shown(image), "error": str(error)})
-        self._terminal.say(f"{len(self.done)} of {len(pairs)} images were {done}.")
+                if len(pairs) == 1:
+                    raise
+                self._fail(image, str(error))
+        if len(pairs) > 1:
+            self._sum_up(f"{len(self.done)} of {len(pairs)} images were planned.", "planned")
+
+    def segment_all(self, cases: list[Case], models: Any, executor: Dask | Part | None) -> None:
+        """Segment images; a wrong one does not stop the others, and a summary lists it."""
+        from keras_unet3d import api
+
+        there = 0
+        results = api.segment_cases(
+            cases,
+            model=models,
+            options=self._settings["options"],
+            executor=executor,
+            segment_one=lambda case, loaded: self.segment(case.image, case.output, loaded),
+        )
+        for result in results:
+            case = result.case
+            there += result.there
+            if result.error:
+                self._fail(case.image, result.error)
+            elif isinstance(executor, api.Dask) and not result.there:
+                for warning in result.warnings:
+                    self._terminal.warn(warning)
+                self._terminal.say(f"{case.output}: {_listed(result.shares)}; {result.seconds:.1f} s.")
+                self.done.append(
+                    {
+                        "image": str(case),
+                        "output": str(case.output),
+                        "seconds": round(result.seconds, 2),
+                        "shares": result.shares,
+                        "warnings": list(result.warnings),
+                    }
+                )
+        number = len(self.done) + len(self.failed) + there
+        before = f" {there} were there already." if there else ""
+        self._sum_up(f"{len(self.done)} of {number} images were segmented.{before}", "segmented")
+
+    def segment_one(self, image: Image, output: Path, models: Any, executor: Dask | Part | None) -> None:
+        """Segment one image."""
+        if executor is None:
+            self.segment(image, output, models)  # by their paths: a wrong image is found before a model is loaded
+        else:
+            self.segment_blocks(image, output, models, executor)
+
+    def segment_blocks(self, image: Image, output: Path, models: Any, executor: Dask | Part) -> None:
+        """Segment one image, together with other processes."""
+        from unet3d_cli.progress import VoxelProgress
+        from unet3d_cli.segmentation_plan import as_json, print_notes
+
+        from keras_unet3d import api
+
+        start = time.monotonic()
+        self._terminal.note(f"{_shown(image)} → {output}")
+        with VoxelProgress(self._terminal) as progress:
+
+            def on_plan(planned: SegmentationPlan) -> None:
+                for warning in planned.warnings:
+                    self._terminal.warn(warning)
+                print_notes(self._terminal.note, planned)
+                progress.begin(prod(planned.plan.tiles.volume))
+
+            result = api.segment_in_blocks(
+                image,
+                output,
+                executor=executor,
+                model=models,
+                options=self._settings["options"],
+                on_plan=on_plan,
+                on_wait=lambda: self._terminal.note("Another part is preparing the work: waiting for it."),
+                progress=progress.done,
+            )
+        seconds = time.monotonic() - start
+        self._say_blocks(result, seconds)
+        self.done.append(
+            {
+                "image": _shown(image),
+                "output": str(output),
+                "plan": as_json(result.plan) if result.plan else None,
+                "blocks": result.blocks,
+                "missing": result.missing,
+                "seconds": round(seconds, 2),
+                "shares": result.shares,
+                "warnings": list(result.warnings),
+            }
+        )
+
+    def _say_blocks(self, result: BlockedSegmentation, seconds: float) -> None:
+        if result.plan is None:
+            self._terminal.say(f"{result.output}: is there already, of the same image, model and options.")
+        elif result.missing:
+            self._terminal.say(
+                f"{result.blocks - result.missing} of {counted(result.blocks, 'block')} are there; {seconds:.1f} s. "
+                f"The part that does the last one writes {result.output}."
+            )
+        else:
+            self._terminal.say(f"{result.output}: {_listed(result.shares)}; {seconds:.1f} s.")
+
+    def _fail(self, image: Image, sentence: str) -> None:
+        click.echo(f"Error: {sentence}", err=True)
+        self.failed.append({"image": _shown(image), "error": sentence})
+
+    def _sum_up(self, sentence: str, done: str) -> None:
+        self._terminal.say(sentence)
         if self.failed:
             click.echo(f"Not {done}: {', '.join(each['image'] for each in self.failed)}", err=True)
 
-    def plan(self, image: Image, _: Path | None, models: Any) -> None:
+    def plan(self, image: Image, models: Any) -> None:
         """Say what segmenting one image would take."""
         from unet3d_cli.segmentation_plan import as_json, facts
 
@@ -292,7 +410,7 @@ class _Job:
             self._terminal.say(f"  {name + ':':<11} {text}")
         self.done.append({"image": _shown(image), **as_json(planned)})
 
-    def segment(self, image: Image, output: Path, models: Any) -> None:
+    def segment(self, image: Image, output: Path, models: Any) -> Segmentation:
         """Segment one image."""
         from unet3d_cli.progress import VoxelProgress
         from unet3d_cli.segmentation_plan import as_json, print_notes
@@ -335,12 +453,12 @@ class _Job:
                 "warnings": list(result.warnings),
             }
         )
+        return result
 
     def _say(self, result: Segmentation, output: Path, seconds: float) -> None:
         from keras_unet3d.volumes.axes import named
 
-        listed = ", ".join(f"{name} {share:.1%}" for name, share in result.shares.items())
-        self._terminal.say(f"{output}: {named(result.shape)}; {listed}; {seconds:.1f} s.")
+        self._terminal.say(f"{output}: {named(result.shape)}; {_listed(result.shares)}; {seconds:.1f} s.")
         for name, change in result.changes.items():
             self._terminal.say(f"{name}: {_changed(change)}.")
         options = self._settings["options"]
@@ -354,6 +472,10 @@ class _Job:
 
 def _shown(image: Image) -> str:
     return ",".join(map(str, image))
+
+
+def _listed(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
 
 
 def _changed(change: ClassChange) -> str:

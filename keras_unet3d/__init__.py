@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_unet3d.annotation import AnnotatedSlices, Meaning, dataset_from_pairs
     from keras_unet3d.api import (
+        BlockedSegmentation,
+        Case,
+        CaseResult,
         CrossValidation,
         CrossValidationPlan,
+        Dask,
         Experiment,
         Export,
         FitPlan,
         FitResult,
+        Part,
         Report,
         Segmentation,
         SegmentationPlan,
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
         plan_segmentation,
         report,
         segment,
+        segment_cases,
+        segment_in_blocks,
         suggest,
     )
     from keras_unet3d.errors import InputError, UNet3DError, WorkError
@@ -48,8 +55,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotatedSlices",
+    "BlockedSegmentation",
+    "Case",
+    "CaseResult",
     "CrossValidation",
     "CrossValidationPlan",
+    "Dask",
     "Experiment",
     "Export",
     "FitPlan",
@@ -57,6 +68,7 @@ __all__ = [
     "Grid",
     "InputError",
     "Meaning",
+    "Part",
     "PostProcessing",
     "Report",
     "SegmentOptions",
@@ -87,6 +99,8 @@ __all__ = [
     "read_settings",
     "report",
     "segment",
+    "segment_cases",
+    "segment_in_blocks",
     "suggest",
     "write_image",
     "write_labels",
@@ -96,12 +110,17 @@ __all__ = [
 _ROOMS = {
     "keras_unet3d.annotation": ("AnnotatedSlices", "Meaning", "dataset_from_pairs"),
     "keras_unet3d.api": (
+        "BlockedSegmentation",
+        "Case",
+        "CaseResult",
         "CrossValidation",
         "CrossValidationPlan",
+        "Dask",
         "Experiment",
         "Export",
         "FitPlan",
         "FitResult",
+        "Part",
         "Report",
         "Segmentation",
         "SegmentationPlan",
@@ -120,6 +139,8 @@ _ROOMS = {
         "plan_segmentation",
         "report",
         "segment",
+        "segment_cases",
+        "segment_in_blocks",
         "suggest",
     ),
     "keras_unet3d.errors": ("InputError", "UNet3DError", "WorkError"),

@@ -7,27 +7,36 @@ from keras_unet3d.jobs.cross_validating import (
     cross_validate,
     plan_cross_validation,
 )
+from keras_unet3d.jobs.dask_workers import Dask
 from keras_unet3d.jobs.demonstrating import Demonstration, demo
 from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, holds_cases
+from keras_unet3d.jobs.executors import Part
 from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
 from keras_unet3d.jobs.exporting import Export, convert, export
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.reporting import Report, report
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment
+from keras_unet3d.jobs.segmenting_blocks import BlockedSegmentation, segment_in_blocks
+from keras_unet3d.jobs.segmenting_cases import Case, CaseResult, is_there, segment_cases
 from keras_unet3d.jobs.suggesting import Suggestions, suggest
 
 __all__ = [
     "DEFAULT_MODEL",
+    "BlockedSegmentation",
+    "Case",
+    "CaseResult",
     "Check",
     "CrossValidation",
     "CrossValidationPlan",
+    "Dask",
     "Demonstration",
     "Experiment",
     "ExperimentPlan",
     "Export",
     "FitPlan",
     "FitResult",
+    "Part",
     "Report",
     "Segmentation",
     "SegmentationPlan",
@@ -43,6 +52,7 @@ __all__ = [
     "export",
     "fit",
     "holds_cases",
+    "is_there",
     "load_model",
     "load_models",
     "plan_cross_validation",
@@ -51,5 +61,7 @@ __all__ = [
     "plan_segmentation",
     "report",
     "segment",
+    "segment_cases",
+    "segment_in_blocks",
     "suggest",
 ]

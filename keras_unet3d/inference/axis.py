@@ -24,6 +24,8 @@ class AxisTiling:
         tile: input voxels of every tile.
         count: tiles.
         stride: voxels from one tile to the next, a multiple of `geometry.multiple`.
+        aligned: whether every tile begins to write at a multiple of the stride. Unpadded ones always do; zero-padded,
+            the first tile else writes a halo more than the others, which lies inside of it.
     """
 
     geometry: AxisGeometry
@@ -31,16 +33,18 @@ class AxisTiling:
     tile: Any
     count: Any
     stride: Any
+    aligned: bool = False
 
     def read_start(self, i: Any) -> Any:
         """First input voxel of tile `i`, counted in the volume; below 0 is mirrored."""
         if self.geometry.padding == "valid":
             return i * self.stride - self.geometry.halo
-        return _smaller(i * self.stride, _up(self.length, self.geometry.multiple) - self.tile)
+        start = _larger(i * self.stride - self.geometry.halo, 0) if self.aligned else i * self.stride
+        return _smaller(start, _up(self.length, self.geometry.multiple) - self.tile)
 
     def write_start(self, i: Any) -> Any:
         """First voxel that tile `i` writes."""
-        lead = 0 if self.geometry.padding == "valid" else self.geometry.halo
+        lead = 0 if self.aligned or self.geometry.padding == "valid" else self.geometry.halo
         return _smaller(i, 1) * (i * self.stride + lead)
 
     def write_stop(self, i: Any) -> Any:
@@ -99,6 +103,24 @@ def axis_tiling(length: Any, longest: Any, geometry: AxisGeometry) -> AxisTiling
     stride = _larger(-(-strides // count), least)
     tile = geometry.margin + overlap + multiple * stride
     return AxisTiling(geometry, length, tile, count, multiple * stride)
+
+
+def aligned_tiling(length: int, stride: int, geometry: AxisGeometry) -> AxisTiling | None:
+    """Tiles that begin to write at multiples of `stride`, wherever in the volume; None where they would be no shorter.
+
+    Args:
+        length: voxels of the volume.
+        stride: a multiple of `geometry.multiple`.
+        geometry: of the network along this axis.
+    """
+    overlap = _overlap(geometry)
+    tile = geometry.margin + overlap + stride
+    beyond = overlap if geometry.padding == "valid" else geometry.halo  # of its stride, that the last tile writes
+    covered = length if geometry.padding == "valid" else _up(length, geometry.multiple)
+    count = -(-(covered - beyond) // stride)
+    if count < 2 or tile < geometry.minimum or (geometry.padding == "same" and tile > covered):
+        return None
+    return AxisTiling(geometry, length, tile, count, stride, aligned=True)
 
 
 def shortest_of_many(geometry: AxisGeometry) -> int:

@@ -19,6 +19,7 @@ from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.plan_choice import advice, begun_plan, choose_plan
 from keras_unet3d.inference.planning import Demand, Plan
 from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.shared_work import SharedWork
 from keras_unet3d.inference.statistics import MomentPasses
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.inference.volume_job import Progress, VolumeJob
@@ -64,7 +65,7 @@ class SegmentationJob(VolumeJob):
         members: Sequence[Member],
         options: SegmentOptions,
         scheme: LabelScheme,
-        unfinished: Unfinished | None = None,
+        unfinished: Unfinished | SharedWork | None = None,
         *,
         grid: Grid | None = None,
         in_memory: bool = False,
@@ -158,7 +159,13 @@ class SegmentationJob(VolumeJob):
         if self._unfinished is not None and self._unfinished.plan is not None:
             return begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)
         plan = choose_plan(
-            shape, demand, budget, held, normalizations=normalizations, statistics=self._options.statistics
+            shape,
+            demand,
+            budget,
+            held,
+            normalizations=normalizations,
+            statistics=self._options.statistics,
+            workers=self._unfinished.workers if self._unfinished is not None else None,
         )
         if self._unfinished is not None:
             self._unfinished.note_plan(plan.tiles)

@@ -19,7 +19,14 @@ Asked = Literal["volume", "current"]
 
 
 def choose_plan(
-    shape: Triple, demand: Demand, budget: int, held: int = 0, *, normalizations: int = 0, statistics: Asked = "volume"
+    shape: Triple,
+    demand: Demand,
+    budget: int,
+    held: int = 0,
+    *,
+    normalizations: int = 0,
+    statistics: Asked = "volume",
+    workers: int | None = None,
 ) -> Plan:
     """Choose tiles within a budget for networks that may normalise by the statistics of what they are given.
 
@@ -34,12 +41,13 @@ def choose_plan(
         held: bytes that it takes already, and will take besides the tiles.
         normalizations: how many normalisations are computed from what they are given: the most of any network.
         statistics: for such networks.
+        workers: as for `make_plan`; with any, statistics are those of the volume.
 
     Raises:
         InputError: where no tile is small enough; the message names a budget that works.
     """
-    if not normalizations:
-        return make_plan(shape, demand, budget, held)
+    if workers is not None or not normalizations:
+        return make_plan(shape, replace(demand, passes=normalizations), budget, held, workers=workers)
     whole = replace(demand, whole_tiles=True, devices=1)
     single = _plan(one_tile(shape, demand.size.geometry), whole, budget, held)
     if single.memory <= budget:

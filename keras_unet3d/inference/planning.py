@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import shown
-from keras_unet3d.inference.tiles import TilePlan, all_tilings, longest_tiling
+from keras_unet3d.inference.tiles import TilePlan, all_tilings, block_tilings, longest_tiling
 from keras_unet3d.network.work import BYTES, NetworkSize, Precision
 from keras_unet3d.volumes.axes import named
 
@@ -111,24 +111,30 @@ class Plan:
         )
 
 
-def make_plan(shape: Sequence[int], demand: Demand, budget: int, held: int = 0) -> Plan:
+def make_plan(shape: Sequence[int], demand: Demand, budget: int, held: int = 0, *, workers: int | None = None) -> Plan:
     """Choose the tiles and slabs that cost the least time within the budget.
 
     A volume is one tile along z, whose planes go through the network in slabs, so that nothing is computed twice along
     z; along y and x it is split only where the budget asks for it. Several devices share the tiles, along z too.
+
+    Where several processes share the volume, each tile is a block that one of them computes and writes: it begins and
+    ends where chunks of the result do. Blocks are the better the larger they are, and the fewer voxels are read by two;
+    but as a block may be lost with its worker, and the last ones keep the others waiting, one more counts as work.
 
     Args:
         shape: voxels of the volume along z, y, x; more axes are ignored.
         demand: what is computed with.
         budget: bytes that this process may take.
         held: bytes that it takes already, and will take besides the tiles.
+        workers: processes that share the volume in blocks, each with this budget; None where it is one's alone.
 
     Raises:
         InputError: where no tile is small enough; the message names the smallest budget that works.
     """
     geometry = demand.size.geometry
-    z, y, x = (all_tilings(int(length), axis) for length, axis in zip(shape[:3], geometry.axes, strict=True))
-    if demand.devices == 1 and not demand.whole_tiles:
+    tilings = all_tilings if workers is None else block_tilings
+    z, y, x = (tilings(int(length), axis) for length, axis in zip(shape[:3], geometry.axes, strict=True))
+    if demand.devices == 1 and not demand.whole_tiles and workers is None:
         z = z[:1]
     thick = [times * geometry.coarsest for times in SLABS if (times - 1) * geometry.coarsest < z[0].tile]
     slabs = [z[0].tile] if demand.whole_tiles else thick
@@ -137,7 +143,7 @@ def make_plan(shape: Sequence[int], demand: Demand, budget: int, held: int = 0) 
     number = prod(_along(axis, [tiling.count for tiling in tilings]) for axis, tilings in enumerate((z, y, x)))
     slab = np.minimum(slab, tile[0]) if demand.whole_tiles else slab
     memory = held + demand.memory(tile, tile[0] if demand.whole_tiles else slab) + 0 * slab
-    rounds = np.ceil(number / demand.devices)
+    rounds = np.ceil(number / (demand.devices * (workers or 1))) + (workers is not None)
     cost = rounds * demand.flop(tile) * (1 + THIN * geometry.coarsest / slab)
     memory, cost = np.broadcast_arrays(memory, cost)
     if memory.min() > budget:

@@ -2,7 +2,7 @@
 
 import queue
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -98,6 +98,7 @@ class TileWork:
         results: takes the probabilities ``(z, y, x, class)`` of each box.
         wrote: told each box that was written, with the number of its tile; from one thread at a time.
         written: planes of each tile that are written already, by its number.
+        numbers: of the tiles that are computed; None, of all.
     """
 
     image: Voxels
@@ -106,6 +107,7 @@ class TileWork:
     results: Sink
     wrote: Callable[[int, Box], None]
     written: Mapping[int, int] = field(default_factory=dict)
+    numbers: Iterable[int] | None = None
 
     def __post_init__(self) -> None:
         if self.plan.volume != self.image.shape[:3]:
@@ -116,7 +118,7 @@ class TileWork:
         self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def run(self, predictors: Sequence[Predictor]) -> None:
-        """Compute every tile.
+        """Compute the tiles.
 
         Args:
             predictors: of the same weights, one for each device.
@@ -129,7 +131,7 @@ class TileWork:
                 raise ValueError(f"Expected a plan for {predictor.geometry}. Received: one for {self.plan.geometry}")
         self._stop.clear()
         self._waiting = queue.SimpleQueue()
-        for number in range(len(self.plan)):
+        for number in range(len(self.plan)) if self.numbers is None else self.numbers:
             if self.written.get(number, 0) < self.plan[number].write.shape[0]:
                 self._waiting.put(number)
         if len(predictors) == 1:

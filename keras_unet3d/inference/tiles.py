@@ -1,12 +1,13 @@
 """Which tiles cover a volume, and what each of them reads and writes."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any, Self
 
 import numpy as np
 
-from keras_unet3d.inference.axis import AxisTiling, axis_tiling, shortest_of_many
+from keras_unet3d.inference.axis import AxisTiling, aligned_tiling, axis_tiling, shortest_of_many
 from keras_unet3d.network.sizes import AxisGeometry, Dimensions, Geometry
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box, Triple
@@ -62,6 +63,40 @@ class TilePlan:
     axes: tuple[AxisTiling, AxisTiling, AxisTiling]
     slab: int | None = None
 
+    @classmethod
+    def from_json(cls, noted: Mapping[str, Any]) -> Self:
+        """The plan of `as_json`."""
+        z_levels, y_levels, x_levels = noted.get("unpooled", (0, 0, 0))  # earlier versions pooled every axis, in 3D
+        unpooled = (z_levels, y_levels, x_levels)
+        geometry = Geometry(noted["padding"], noted["depth"], unpooled, noted.get("dimensions", 3))
+        numbers = zip(*(map(int, noted[name]) for name in ("volume", "tile", "counts", "stride")), strict=True)
+        aligned = bool(noted.get("aligned"))
+        z, y, x = (
+            AxisTiling(axis, length, tile, count, stride, aligned)
+            for axis, (length, tile, count, stride) in zip(geometry.axes, numbers, strict=True)
+        )
+        return cls((z, y, x), noted["slab"])
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for another process."""
+        return {
+            "volume": self.volume,
+            "tile": self.tile,
+            "counts": self.counts,
+            "stride": self.stride,
+            "aligned": self.aligned,
+            "slab": self.slab,
+            "padding": self.geometry.padding,
+            "depth": self.geometry.depth,
+            "unpooled": self.geometry.unpooled,
+            "dimensions": self.geometry.dimensions,
+        }
+
+    @property
+    def aligned(self) -> bool:
+        """Whether tiles begin to write at multiples of the stride."""
+        return all(axis.aligned for axis in self.axes)
+
     @property
     def geometry(self) -> Geometry:
         """Of the network that the plan is for."""
@@ -102,6 +137,11 @@ class TilePlan:
         read = Box.at([axis.read_start(i) for axis, i in steps], self.tile)
         return Tile(read, write, Box.at([axis.crop_start(i) for axis, i in steps], write.shape))
 
+    def at(self, voxel: Sequence[int]) -> int:
+        """The number of the tile that writes a voxel (z, y, x), where tiles begin at multiples of the stride."""
+        index = [min(place // axis.stride, axis.count - 1) for place, axis in zip(voxel, self.axes, strict=True)]
+        return int(np.ravel_multi_index(index, self.counts))
+
     def __iter__(self) -> Iterator[Tile]:
         return (self[number] for number in range(len(self)))
 
@@ -133,6 +173,18 @@ def all_tilings(length: int, geometry: AxisGeometry) -> list[AxisTiling]:
     longest = max(geometry.input_length(length), shortest)
     tilings = (axis_tiling(length, limit, geometry) for limit in range(longest, shortest - 1, -geometry.multiple))
     return list({tiling.tile: tiling for tiling in tilings}.values())
+
+
+def block_tilings(length: int, geometry: AxisGeometry) -> list[AxisTiling]:
+    """One tile, or tiles that write boxes between multiples of 64, 128, 256, 512, … voxels, longest first."""
+    tilings = (aligned_tiling(length, stride, geometry) for stride in reversed(_block_strides(length)))
+    single = replace(longest_tiling(length, geometry), aligned=True)
+    return [single, *(tiling for tiling in tilings if tiling is not None)]
+
+
+def _block_strides(length: int) -> list[int]:
+    """64, 128, and multiples of 256."""
+    return [64, 128, *range(256, length, 256)]
 
 
 def _triple(values: Sequence[int]) -> Triple:

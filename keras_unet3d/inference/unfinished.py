@@ -12,13 +12,13 @@ from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from keras_unet3d.errors import InputError, WorkError
-from keras_unet3d.inference.axis import AxisTiling
+from keras_unet3d.inference.facts import difference
 from keras_unet3d.inference.moments import Fixed
+from keras_unet3d.inference.moments_file import read_moments, write_moments
 from keras_unet3d.inference.tiles import TilePlan
-from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.file_lock import locked
 from keras_unet3d.volumes.scratch import ScratchVoxels
@@ -38,8 +38,12 @@ class Unfinished:
         folder: ``.<name of the output>.unfinished``.
         planes: written planes of each tile, by its number.
         plan: the tiles, once they are noted.
+        intensity: offset and scale ``(channel, 2)`` of the volume, once they are noted.
         moments: of normalisations, as far as they are fixed, by network and by name.
+        workers: None: no other process shares the volume.
     """
+
+    workers: None = None
 
     def __init__(self, output: Path, facts: Mapping[str, Any], *, resume: bool) -> None:
         """Begin, or go on with what is there.
@@ -60,6 +64,7 @@ class Unfinished:
         self.folder = target.with_name(f".{target.name}.unfinished")
         self.planes: dict[int, int] = {}
         self.plan: TilePlan | None = None
+        self.intensity: NDArray[np.float32] | None = None
         self.moments: dict[str, Fixed] = {}
         self._facts = json.loads(json.dumps(dict(facts)))
         self._noted_at = time.monotonic()
@@ -91,12 +96,15 @@ class Unfinished:
         self.plan = plan
         self._note()
 
+    def note_intensity(self, intensity: NDArray[np.float32]) -> None:
+        """Keep the offset and scale of the volume."""
+        self.intensity = intensity
+        self._note()
+
     def note_moments(self, network: str, fixed: Fixed) -> None:
         """Keep the moments of a network that are fixed so far."""
         self.moments[network] = dict(fixed)
-        arrays = {f"{of}|{name}": np.stack(both) for of, known in self.moments.items() for name, both in known.items()}
-        with written_whole(self.folder / _MOMENTS) as file, file.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        write_moments(self.folder / _MOMENTS, self.moments)
 
     def voxels(self, name: str, shape: Sequence[int], dtype: DTypeLike) -> ScratchVoxels:
         """A result of this name, with what is there of it already.
@@ -159,7 +167,8 @@ class Unfinished:
             result.flush()
         notes = {
             "facts": self._facts,
-            "plan": self.plan and _as_json(self.plan),
+            "plan": self.plan and self.plan.as_json(),
+            "intensity": self.intensity.tolist() if self.intensity is not None else None,
             "planes": {str(number): planes for number, planes in self.planes.items()},
         }
         with written_whole(self.folder / _NOTES) as file:
@@ -168,34 +177,23 @@ class Unfinished:
     def _read(self) -> None:
         try:
             notes = json.loads((self.folder / _NOTES).read_text(encoding="utf-8"))
-            facts, plan = dict(notes["facts"]), _plan_of(notes["plan"])
+            facts, plan = dict(notes["facts"]), TilePlan.from_json(notes["plan"])
             planes = {int(number): int(planes) for number, planes in notes["planes"].items()}
             if not all(0 <= number < len(plan) for number in planes):
                 raise self._damaged()
-            moments = self._read_moments()
+            moments = read_moments(self.folder / _MOMENTS)
+            intensity = noted_intensity(notes)
         except FileNotFoundError:
             self._clear()
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, BadZipFile) as error:
             raise self._damaged() from error
-        differing = [name for name in self._facts if facts.get(name) != self._facts[name]]
-        if differing:
+        if differs := difference(facts, self._facts):
             raise InputError(
-                f"{self._output}: was begun with another {' and '.join(differing)} "
-                f"({_difference(facts.get(differing[0]), self._facts[differing[0]])}). Call with what it was begun "
-                f"with, or begin again without --resume."
+                f"{self._output}: was begun with {differs}. Call with what it was begun with, or begin again without "
+                f"--resume."
             )
-        self.plan, self.planes, self.moments = plan, planes, moments
-
-    def _read_moments(self) -> dict[str, Fixed]:
-        moments: dict[str, Fixed] = {}
-        if (self.folder / _MOMENTS).exists():
-            with np.load(self.folder / _MOMENTS, allow_pickle=False) as arrays:
-                for key in arrays.files:
-                    network, _, name = key.partition("|")
-                    mean, variance = arrays[key]
-                    moments.setdefault(network, {})[name] = (mean, variance)
-        return moments
+        self.plan, self.planes, self.moments, self.intensity = plan, planes, moments, intensity
 
     def _damaged(self) -> InputError:
         return InputError(
@@ -204,40 +202,13 @@ class Unfinished:
 
     def _clear(self) -> None:
         for entry in self.folder.iterdir():
-            if entry.name != "lock":
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != "lock":
                 entry.unlink()
 
 
-def _as_json(plan: TilePlan) -> dict[str, Any]:
-    return {
-        "volume": plan.volume,
-        "tile": plan.tile,
-        "counts": plan.counts,
-        "stride": plan.stride,
-        "slab": plan.slab,
-        "padding": plan.geometry.padding,
-        "depth": plan.geometry.depth,
-        "unpooled": plan.geometry.unpooled,
-        "dimensions": plan.geometry.dimensions,
-    }
-
-
-def _plan_of(noted: Mapping[str, Any]) -> TilePlan:
-    z_levels, y_levels, x_levels = noted.get("unpooled", (0, 0, 0))  # earlier versions pooled every axis, in 3D
-    geometry = Geometry(noted["padding"], noted["depth"], (z_levels, y_levels, x_levels), noted.get("dimensions", 3))
-    z, y, x = (
-        AxisTiling(along, *(int(noted[name][axis]) for name in ("volume", "tile", "counts", "stride")))
-        for axis, along in enumerate(geometry.axes)
-    )
-    return TilePlan((z, y, x), noted["slab"])
-
-
-def _difference(begun: Any, now: Any) -> str:
-    """What was another; of files only the names, as their sizes and times say nothing to people."""
-    before, after = (
-        ", ".join(str(each[0]) for each in fact)
-        if isinstance(fact, list) and fact and isinstance(fact[0], list)
-        else str(fact[0] if isinstance(fact, list) and fact else fact)
-        for fact in (begun, now)
-    )
-    return f"{after} has changed since" if before == after else f"{before}; now {after}"
+def noted_intensity(notes: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    """The offset and scale of a volume, if notes have them."""
+    noted = notes.get("intensity")
+    return None if noted is None else np.array(noted, np.float32)

@@ -22,6 +22,7 @@ from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.results import HeldVoxels, Outcome, Results, Store, class_dtype
 from keras_unet3d.inference.segmentation import TileWork
 from keras_unet3d.inference.segmented import Segmented
+from keras_unet3d.inference.shared_work import SharedWork
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.work import Precision
 from keras_unet3d.volumes.axes import named
@@ -58,7 +59,7 @@ class VolumeJob(ABC):
         volume: Volume,
         options: SegmentOptions,
         scheme: LabelScheme,
-        unfinished: Unfinished | None = None,
+        unfinished: Unfinished | SharedWork | None = None,
         *,
         grid: Grid | None = None,
         in_memory: bool = False,
@@ -69,7 +70,8 @@ class VolumeJob(ABC):
             volume: raw ``(z, y, x, channel)``, in memory or in a file; `ResampledVoxels` are made once, when it runs.
             options: of the user.
             scheme: of the labels.
-            unfinished: where results go, and what another process began; without, `run` keeps them in memory.
+            unfinished: where results go, and what another process began, or shares; without, `run` keeps them in
+                memory.
             grid: of the same place, that results are resampled to; None is that of `volume`.
             in_memory: whether the budget has to suffice for results in memory, too.
 
@@ -90,7 +92,7 @@ class VolumeJob(ABC):
     @property
     def done(self) -> float:
         """The share of the work that a killed segmentation has left, from 0 to 1."""
-        return self._prepared + (1 - self._share_of_preparation) * self._labelled / prod(self.plan.tiles.volume)
+        return self._prepared + (1 - self._share_of_preparation) * self._labelled() / prod(self.plan.tiles.volume)
 
     def run(self, kept: NDArray[np.int16] | None = None, progress: Progress = lambda _: None) -> Segmented:
         """Do the work.
@@ -105,6 +107,21 @@ class VolumeJob(ABC):
             self._compute(self._image(opened), results, progress)
         outcome, changes = self._post_processed(Outcome.of(results, self.volume.grid, self.grid))
         return Segmented(outcome, self._scheme, kept, changes)
+
+    def prepare(self, progress: Progress = lambda _: None) -> None:
+        """Find out what is the same for all tiles, and note it for whoever computes them."""
+        with ExitStack() as opened:
+            self._intensity_and_moments(self._image(opened), self._predictors()[0], progress)
+
+    def run_blocks(self, numbers: Sequence[int], progress: Progress = lambda _: None) -> None:
+        """Compute some of the tiles, and hand them to those who share the work.
+
+        Args:
+            numbers: of the tiles.
+            progress: told the share of these that is done, from 0 to 1.
+        """
+        with ExitStack() as opened:
+            self._compute(self._image(opened), self._results(), progress, numbers)
 
     @abstractmethod
     def _predictors(self) -> Sequence[Predictor]:
@@ -134,13 +151,26 @@ class VolumeJob(ABC):
             folder = Path(opened.enter_context(TemporaryDirectory(prefix="unet3d_")))
         return opened.enter_context(scratch_copy(voxels, folder / "resampled.raw"))
 
-    def _compute(self, image: Voxels, results: Results, progress: Progress) -> None:
-        """What the tiles give."""
+    def _intensity_and_moments(self, image: Voxels, predictor: Predictor, progress: Progress) -> NDArray[np.float32]:
+        """Offset and scale of the volume; the statistics that networks normalise by are fixed, too."""
+        intensity = self._unfinished.intensity if self._unfinished is not None else None
+        if intensity is None:
+            intensity = predictor.intensity(image)
+            if self._unfinished is not None:
+                self._unfinished.note_intensity(intensity)
+        self._prepare(image, intensity, progress)
+        return intensity
+
+    def _compute(
+        self, image: Voxels, results: Results, progress: Progress, numbers: Sequence[int] | None = None
+    ) -> None:
+        """What the tiles give, or some of them."""
         tiles = self.plan.tiles
         predictors = self._predictors()
-        intensity = predictors[0].intensity(image)
-        self._prepare(image, intensity, progress)
-        share, done = self._share_of_preparation, self._labelled
+        intensity = self._intensity_and_moments(image, predictors[0], progress)
+        share = self._share_of_preparation if numbers is None else 0.0
+        done = self._labelled(numbers)
+        total = sum(prod(tiles[number].write.shape) for number in (range(len(tiles)) if numbers is None else numbers))
         written = dict(self._unfinished.planes) if self._unfinished else {}
 
         def wrote(number: int, box: Box) -> None:
@@ -148,9 +178,9 @@ class VolumeJob(ABC):
             done += prod(box.shape)
             if self._unfinished is not None:
                 self._unfinished.wrote(number, box)
-            progress(min(share + (1 - share) * done / prod(tiles.volume), 1.0))
+            progress(min(share + (1 - share) * done / total, 1.0))
 
-        TileWork(image, tiles, intensity, results, wrote, written).run(predictors)
+        TileWork(image, tiles, intensity, results, wrote, written, numbers).run(predictors)
 
     def _check_post_processing(self) -> None:
         wanted = self._options.post_processing
@@ -201,11 +231,11 @@ class VolumeJob(ABC):
             store("uncertainty", (1,), np.float32) if self._options.computes_uncertainty else None,
         )
 
-    @property
-    def _labelled(self) -> int:
-        """Voxels whose class is there already."""
+    def _labelled(self, numbers: Sequence[int] | None = None) -> int:
+        """Voxels of tiles, or of all, whose class is there already."""
         tiles, planes = self.plan.tiles, self._unfinished.planes if self._unfinished else {}
-        return sum(count * prod(tiles[number].write.shape[1:]) for number, count in planes.items())
+        counted = planes if numbers is None else set(numbers) & planes.keys()
+        return sum(planes[number] * prod(tiles[number].write.shape[1:]) for number in counted)
 
     def _post_processed(self, outcome: Outcome) -> tuple[Outcome, tuple[ClassChange, ...]]:
         """In memory: what the network gave stays on disk as it is, for a segmentation that is resumed.

@@ -9,7 +9,7 @@ from zlib import crc32
 from keras_unet3d.jobs.models import PathLike, name_of
 from keras_unet3d.volumes import Volume
 from keras_unet3d.volumes.slabs import bytes_of, in_slabs
-from keras_unet3d.volumes.suffixes import split_dataset
+from keras_unet3d.volumes.suffixes import split_dataset, within_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,9 @@ def _held_facts(volume: Volume) -> list[Any]:
 
 def _file_facts(path: PathLike) -> list[Any]:
     file, _ = split_dataset(path)
+    if within_zarr(path):  # a folder changes when labels are put into it
+        names = (file / name for name in ("zarr.json", ".zattrs", ".zarray", ".zgroup"))
+        file = next((each for each in names if each.exists()), file)
     return [str(Path(path).resolve()), *((file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else ())]
 
 

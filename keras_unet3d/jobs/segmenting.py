@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_unet3d.inference.planning import Plan
     from keras_unet3d.inference.postprocessing import ClassChange
     from keras_unet3d.inference.segmented import Segmented
+    from keras_unet3d.inference.shared_work import SharedWork
     from keras_unet3d.inference.unfinished import Unfinished
     from keras_unet3d.inference.volume_job import Statistics, VolumeJob
     from keras_unet3d.network.work import Precision
@@ -121,7 +122,7 @@ def plan_segmentation(
     with ExitStack() as opened:
         if keep is not None:
             image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
-        working, job = _segmentation_job(image, model, options, opened, None, in_memory=in_memory)
+        working, job = segmentation_job(image, model, options, opened, None, in_memory=in_memory)
         warnings = (*working.warnings, *job.warnings)
         return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, warnings, working.resampled)
 
@@ -180,7 +181,7 @@ def segment(
         unfinished = None
         if output is not None:
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
-        working, job = _segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
+        working, job = segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
         volume, warnings = working.image, (*working.warnings, *job.warnings)
         if on_plan is not None:
             on_plan(
@@ -231,12 +232,12 @@ def _write_report(
         write_segmentation_report(options.report, image, segmented, named, *said)
 
 
-def _segmentation_job(
+def segmentation_job(
     image: Any,
     model: Models,
     options: SegmentOptions | None,
     opened: ExitStack,
-    unfinished: Unfinished | None,
+    unfinished: Unfinished | SharedWork | None,
     *,
     in_memory: bool,
 ) -> tuple[WorkingImage, VolumeJob]:
@@ -283,7 +284,7 @@ def _served_job(
     working: WorkingImage,
     models: Sequence[tuple[Any, ModelDescription]],
     options: SegmentOptions,
-    unfinished: Unfinished | None,
+    unfinished: Unfinished | SharedWork | None,
     *,
     in_memory: bool,
 ) -> VolumeJob:

@@ -14,6 +14,7 @@ from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.planning import Plan
 from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.segmentation import tiles_matter
+from keras_unet3d.inference.shared_work import SharedWork
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.inference.volume_job import VolumeJob
 from keras_unet3d.serving.client import Client
@@ -40,7 +41,7 @@ class ServedJob(VolumeJob):
         volume: Volume,
         client: Client,
         options: SegmentOptions,
-        unfinished: Unfinished | None = None,
+        unfinished: Unfinished | SharedWork | None = None,
         *,
         grid: Grid | None = None,
         in_memory: bool = False,
@@ -112,7 +113,8 @@ class ServedJob(VolumeJob):
         )
         if self._unfinished is not None and self._unfinished.plan is not None:
             return serving.begun_plan(self._unfinished.plan, budget, held)
-        plan = serving.plan(self.volume.grid.shape, budget, held)
+        workers = self._unfinished.workers if self._unfinished is not None else None
+        plan = serving.plan(self.volume.grid.shape, budget, held, workers=workers)
         if self._unfinished is not None:
             self._unfinished.note_plan(plan.tiles)
         return plan

@@ -12,7 +12,7 @@ import numpy as np
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import shown
 from keras_unet3d.inference.planning import Demand, Plan
-from keras_unet3d.inference.tiles import TilePlan, all_tilings
+from keras_unet3d.inference.tiles import TilePlan, all_tilings, block_tilings
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Triple
@@ -63,18 +63,20 @@ class Serving:
         output = [length - lost for length, lost in zip(tile, self.size.geometry.margins, strict=True)]
         return prod(tile) * self.size.channels, prod(output) * self.size.classes
 
-    def plan(self, shape: Triple, budget: int, held: int = 0) -> Plan:
+    def plan(self, shape: Triple, budget: int, held: int = 0, *, workers: int | None = None) -> Plan:
         """Choose the tiles that cost the least: all of one shape, so that a server that merges requests can.
 
         Args:
             shape: voxels of the volume along z, y, x.
             budget: bytes that this process may take.
             held: bytes that it takes already, and will take besides the tiles.
+            workers: processes that share the volume in blocks, as for `make_plan`.
 
         Raises:
             InputError: where no tile is small enough for a message, or for the budget.
         """
-        z, y, x = (all_tilings(length, axis) for length, axis in zip(shape, self.size.geometry.axes, strict=True))
+        tilings_of = all_tilings if workers is None else block_tilings
+        z, y, x = (tilings_of(length, axis) for length, axis in zip(shape, self.size.geometry.axes, strict=True))
         tile = np.ix_(*([tiling.tile for tiling in tilings] for tilings in (z, y, x)))
         number = prod(np.ix_(*([tiling.count for tiling in tilings] for tilings in (z, y, x))))
         suits = self.size.held_whole(tile) <= self.size.held_whole(self.tile)
@@ -91,7 +93,8 @@ class Serving:
                 f"To send a volume of {named(shape)} needs a memory budget of at least "
                 f"{shown(int(memory[suits].min()), rounded_up=True)}; {shown(budget)} were given (--memory)."
             )
-        cost = np.ceil(number / self.servers) * self.demand.flop(tile)
+        rounds = np.ceil(number / (self.servers * (workers or 1))) + (workers is not None)
+        cost = rounds * self.demand.flop(tile)
         best = np.unravel_index(int(np.argmin(np.where(suits & (memory <= budget), cost, np.inf))), cost.shape)
         return self._as_plan(TilePlan((z[int(best[0])], y[int(best[1])], x[int(best[2])])), budget, held)
 

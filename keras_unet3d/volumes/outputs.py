@@ -25,7 +25,11 @@ def output_for(image: Sequence[Path], folder: Path) -> Path:
 
 
 def check_outputs(
-    pairs: Sequence[tuple[Sequence[Path], Path]], others: Sequence[Path] = (), *, in_new_folder: bool = False
+    pairs: Sequence[tuple[Sequence[Path], Path]],
+    others: Sequence[Path] = (),
+    *,
+    in_new_folder: bool = False,
+    may_be_there: bool = False,
 ) -> None:
     """Make sure that images are there and can be read by their names, and that results can be written by theirs.
 
@@ -33,6 +37,7 @@ def check_outputs(
         pairs: the files of each image, and where its label map goes.
         others: what else is written.
         in_new_folder: whether the folder of the label maps need not exist yet.
+        may_be_there: whether label maps that are folders, and never replaced, may be there already.
 
     Raises:
         InputError: with all that is wrong, a line each; no output ever takes the place of an input.
@@ -50,6 +55,8 @@ def check_outputs(
         elif place in taken:
             problems.append(f"{output}: would be written twice, for {taken[place]} and {of_image or 'another result'}.")
         taken[place] = of_image
+        if may_be_there and within_zarr(output) and output.exists():
+            continue
         problems += [problem] if (problem := _unwritable(output, new_folder=new_folder)) else []
     if problems:
         raise InputError("\n".join(dict.fromkeys(problems)))

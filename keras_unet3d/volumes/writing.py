@@ -81,12 +81,12 @@ def _write(path: Path, volume: Volume, dtype: Any, *, labels: bool) -> None:
 
 def _write_folder(path: Path, volume: Volume, *, labels: bool) -> None:
     """Nothing that is there is replaced: a folder may hold more than was written here."""
-    from keras_unet3d.volumes import ome_zarr
+    from keras_unet3d.volumes import ome_zarr_writing
 
-    ome_zarr.prepare(path)
+    ome_zarr_writing.prepare(path)
     with written_whole_folder(path) as beside:
-        ome_zarr.write(beside, volume, labels=labels, name=stem_of(path))
-    ome_zarr.register(path)
+        ome_zarr_writing.write(beside, volume, labels=labels, name=stem_of(path))
+    ome_zarr_writing.register(path)
 
 
 def _check_shape(volume: Volume, axes: int) -> None:

@@ -141,7 +141,8 @@ def fake(monkeypatch):
 
     monkeypatch.setattr("keras_unet3d.api.segment", segment)
     monkeypatch.setattr("keras_unet3d.api.plan_segmentation", plan_segmentation)
-    monkeypatch.setattr("keras_unet3d.api.load_models", lambda paths: "the models, loaded once")
+    for room in ("keras_unet3d.api", "keras_unet3d.jobs.segmenting_cases"):
+        monkeypatch.setattr(f"{room}.load_models", lambda paths: "the models, loaded once")
     return asked
 
 
@@ -158,6 +159,28 @@ def test_one_bad_image_does_not_stop_the_others(unet3d, image, write, model, fak
     assert "Not segmented: bad.nii.gz" in done.stderr
     assert f"Warning: {WARNING}" in done.stderr
     assert {options["model"] for _, _, options in fake} == {"the models, loaded once"}
+
+
+def test_what_is_there_is_not_segmented_again(unet3d, image, write, model, fake):
+    """Unless the image, the options or the result are others by now."""
+    fake_result = np.zeros(SHAPE, np.uint8)
+
+    def again(*options):
+        before = len(fake)
+        done = unet3d("segment", "a.nii.gz", "c.nii.gz", "--out-dir", "seg", "--model", model, *options)
+        assert done.exit_code == 0, done.stderr
+        return [str(path) for path, _, _ in fake[before:]], done.stdout.splitlines()[-1]
+
+    write("c.nii.gz", np.zeros((*SHAPE, 1), np.float32))
+    assert again()[0] == ["a.nii.gz", "c.nii.gz"]
+    assert again()[0] == ["a.nii.gz", "c.nii.gz"]  # the fake wrote nothing
+    write("seg/a.nii.gz", fake_result)
+    assert again() == (["c.nii.gz"], "1 of 2 images were segmented. 1 were there already.")
+    write("seg/c.nii.gz", fake_result)
+    assert again() == ([], "0 of 2 images were segmented. 2 were there already.")
+    assert again("--fill-holes")[0] == ["a.nii.gz", "c.nii.gz"]
+    write("c.nii.gz", np.ones((*SHAPE, 1), np.float32))
+    assert again("--fill-holes")[0] == ["c.nii.gz"]
 
 
 def test_one_image_is_read_before_its_model_is_loaded(unet3d, image, model, fake):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_unet3d.inference.axis import axis_tiling, shortest_of_many
+from keras_unet3d.inference.axis import aligned_tiling, axis_tiling, shortest_of_many
 from keras_unet3d.network.sizes import AxisGeometry, Geometry
 from keras_unet3d.network.work import NetworkSize
 
@@ -43,13 +43,43 @@ def test_the_shortest_tile_of_several_moves_by_8(padding, shortest):
     assert axis_tiling(1000, shortest, AxisGeometry(padding)).stride == 8
 
 
+def test_padded_tiles_can_begin_to_write_at_multiples_of_their_stride():
+    tiling = aligned_tiling(500, 128, AxisGeometry("same"))  # the whole is 504, and 48 are the halo
+    assert (tiling.tile, tiling.count) == (224, 4)
+    assert [tiling.read_start(i) for i in range(4)] == [0, 80, 208, 280]
+    assert [(tiling.write_start(i), tiling.write_stop(i)) for i in range(4)] == [
+        (0, 128),
+        (128, 256),
+        (256, 384),
+        (384, 500),
+    ]
+    assert aligned_tiling(200, 128, AxisGeometry("same")) is None  # 224 are more than the whole
+
+
+def test_the_last_of_aligned_tiles_writes_what_its_halo_would_be():
+    tiling = aligned_tiling(300, 128, AxisGeometry("same"))  # the whole is 304, of which the second tile reads the end
+    assert (tiling.count, tiling.read_start(1), tiling.write_start(1), tiling.write_stop(1)) == (2, 80, 128, 300)
+
+
+tilings = st.builds(
+    lambda geometry, length, longer, stride: (
+        geometry,
+        length,
+        (stride and aligned_tiling(length, stride * geometry.multiple, geometry))
+        or axis_tiling(length, shortest_of_many(geometry) + longer * geometry.multiple, geometry),
+    ),
+    geometries,
+    st.integers(1, 700),
+    st.integers(0, 60),
+    st.integers(0, 20),
+)
+
+
 @settings(max_examples=400)
-@given(geometries, st.integers(1, 700), st.integers(0, 60))
-def test_tiles_cover_each_voxel_once_on_one_pooling_grid(geometry, length, longer):
-    longest = shortest_of_many(geometry) + longer * geometry.multiple
-    tiling = axis_tiling(length, longest, geometry)
+@given(tilings)
+def test_tiles_cover_each_voxel_once_on_one_pooling_grid(made):
+    geometry, length, tiling = made
     assert geometry.is_valid(tiling.tile)
-    assert tiling.tile <= longest
     written = []
     for i in range(tiling.count):
         written += range(tiling.write_start(i), tiling.write_stop(i))
@@ -58,10 +88,16 @@ def test_tiles_cover_each_voxel_once_on_one_pooling_grid(geometry, length, longe
     assert written == list(range(length))
 
 
-@settings(max_examples=400)
 @given(geometries, st.integers(1, 700), st.integers(0, 60))
-def test_what_is_written_has_its_halo_and_lies_in_the_output(geometry, length, longer):
-    tiling = axis_tiling(length, shortest_of_many(geometry) + longer * geometry.multiple, geometry)
+def test_no_tile_is_longer_than_asked_for(geometry, length, longer):
+    longest = shortest_of_many(geometry) + longer * geometry.multiple
+    assert axis_tiling(length, longest, geometry).tile <= longest
+
+
+@settings(max_examples=400)
+@given(tilings)
+def test_what_is_written_has_its_halo_and_lies_in_the_output(made):
+    geometry, length, tiling = made
     whole = -(-length // geometry.multiple) * geometry.multiple
     for i in range(tiling.count):
         start, stop, read = tiling.write_start(i), tiling.write_stop(i), tiling.read_start(i)
@@ -83,9 +119,9 @@ def test_an_axis_that_fits_takes_one_tile_of_the_shortest_valid_length(geometry,
 
 
 @settings(max_examples=200)
-@given(geometries, st.integers(1, 400), st.integers(0, 40))
-def test_every_feature_of_the_whole_is_counted_once_and_comes_from_a_tile_that_knows_it(geometry, length, longer):
-    tiling = axis_tiling(length, shortest_of_many(geometry) + longer * geometry.multiple, geometry)
+@given(tilings)
+def test_every_feature_of_the_whole_is_counted_once_and_comes_from_a_tile_that_knows_it(made):
+    geometry, length, tiling = made
     assert tiling.whole == geometry.input_length(length)
     along_all = Geometry(geometry.padding, geometry.depth, (geometry.unpooled,) * 3)
     network = NetworkSize(along_all, filters=1, channels=1, classes=2)

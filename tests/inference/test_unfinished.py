@@ -347,7 +347,8 @@ def test_results_are_flushed_before_they_are_noted(at_once, frozen, tmp_path, mo
     assert done[0] == ("note", "progress.json")  # the plan
     flushed_and_noted = [*(("flush", name) for name in results), ("note", "progress.json")]
     slab = [("write", name) for name in results] + (flushed_and_noted if at_once else [])
-    slabs = done[1:-3]
+    assert done[1:4] == flushed_and_noted  # the intensities
+    slabs = done[4:-3]
     assert len(slabs) >= len(slab)
     assert slabs == slab * (len(slabs) // len(slab))
     assert done[-3:] == flushed_and_noted

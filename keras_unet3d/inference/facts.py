@@ -1,0 +1,24 @@
+"""What decides a segmentation, compared with what one was begun with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def difference(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In which facts, ready for JSON, a segmentation was begun otherwise, as words; empty where in none."""
+    differing = [name for name in now if begun.get(name) != now[name]]
+    if not differing:
+        return ""
+    first = differing[0]
+    return f"another {' and '.join(differing)} ({_values(begun.get(first), now[first])})"
+
+
+def _values(begun: Any, now: Any) -> str:
+    """What was another; of files only the names, as their sizes and times say nothing to people."""
+    before, after = (
+        ", ".join(str(each[0]) for each in fact)
+        if isinstance(fact, list) and fact and isinstance(fact[0], list)
+        else str(fact[0] if isinstance(fact, list) and fact else fact)
+        for fact in (begun, now)
+    )
+    return f"{after} has changed since" if before == after else f"{before}; now {after}"

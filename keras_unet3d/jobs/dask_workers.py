@@ -1,0 +1,232 @@
+"""Workers of dask: of this machine, of a cluster that is there, or started as jobs of Slurm or LSF."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from keras_unet3d.errors import InputError, UNet3DError, WorkError
+from keras_unet3d.jobs.segmenting_blocks import BlockRequest, begin, compute_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.jobs.segmenting import SegmentationPlan
+
+Item = TypeVar("Item")
+
+RETRIES = 2
+"""How often a piece of work is tried again that has failed; one whose worker was lost is not counted."""
+
+SHARE = 0.75
+"""Of a worker's memory, that its work may take: dask itself restarts a worker at 95 %."""
+
+SECONDS_BETWEEN_LOOKS = 2.0
+
+_WAITING = 4
+"""Pieces of work for each worker that the scheduler knows of: the next is there when one is done."""
+
+_WHERE = re.compile(r"(?P<kind>local|slurm|lsf):(?P<count>[1-9]\d*)|(?P<address>(?:tcp|tls|ucx|wss?)://\S+)")
+
+
+class Dask:
+    """Workers that each compute one piece of work at a time, and are replaced where they are lost.
+
+    Example:
+        >>> with Dask("local:2") as workers:
+        ...     segment_in_blocks("brain.ome.zarr", "labels.ome.zarr", executor=workers)
+    """
+
+    def __init__(self, where: str) -> None:
+        """Connect to workers, or start them.
+
+        Args:
+            where: ``tcp://host:8786`` of a scheduler; ``local:N`` for N processes of this machine; ``slurm:N`` or
+                ``lsf:N`` for N jobs, as the configuration of dask-jobqueue says.
+
+        Raises:
+            InputError: if that cannot be meant, the library is not installed, or nobody answers.
+        """
+        found = _WHERE.fullmatch(where.strip())
+        if found is None:
+            raise InputError(
+                f"Expected the address of a dask scheduler, such as tcp://host:8786, or local:N, slurm:N or lsf:N for "
+                f"N workers. Received: {where!r}"
+            )
+        self._where, self._stack = where, ExitStack()
+        with ExitStack() as stack:
+            self._client = _connected(found, stack)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __str__(self) -> str:
+        return f"{self._where}, {self.workers} workers; what they do: {self._client.dashboard_link}"
+
+    @property
+    def workers(self) -> int:
+        """How many there are, or will be."""
+        told = re.search(r":(\d+)$", self._where) if "://" not in self._where else None
+        return int(told[1]) if told else max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know of them."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        if not (several := sum(worker["nthreads"] > 1 for worker in workers)):
+            return []
+        told = (
+            f"{several} of the workers take several tasks at a time, which they do one after the other while others "
+            f"may wait. Start them with one thread: dask worker --nthreads 1."
+        )
+        return [told]
+
+    def takes(self, number: int) -> bool:  # noqa: ARG002
+        """Every piece of work is done by one of them."""
+        return True
+
+    def check_models(self, models: Sequence[Any]) -> None:
+        """Make sure that workers can load them.
+
+        Raises:
+            InputError: if they are no folders.
+        """
+        if not all(isinstance(model, str | Path) for model in models):
+            raise InputError(
+                "Workers load models by their folders. Name folders; servers need no workers: leave out --dask."
+            )
+
+    def begin(self, request: BlockRequest, wait: Callable[[], None]) -> SegmentationPlan:  # noqa: ARG002
+        """Decide what is the same for all blocks, on a worker."""
+        self.check_models(request.models)
+        ((_, outcome),) = self.each(_begin_on_worker, [request])
+        if isinstance(outcome, UNet3DError):
+            raise outcome
+        planned: SegmentationPlan = outcome
+        return planned
+
+    def compute(self, request: BlockRequest, numbers: Sequence[int], looked: Callable[[float], None]) -> None:
+        """Compute blocks."""
+        with request.join() as work:
+            if work.plan is None:
+                raise ValueError("The blocks were not begun.")
+            blocks = {number: work.plan[number].write for number in numbers}
+            total = sum(block.voxels for block in blocks.values())
+
+            def look() -> None:
+                work.look_at_blocks()
+                done = (work.planes.get(number, 0) / block.shape[0] * block.voxels for number, block in blocks.items())
+                looked(sum(done) / total if total else 1.0)
+
+            for _, outcome in self.each(_compute_on_worker, [(request, number) for number in numbers], look):
+                if isinstance(outcome, UNet3DError):
+                    raise outcome
+
+    def each(
+        self, function: Callable[[Item], Any], items: Iterable[Item], look: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Item, Any]]:
+        """Do a piece of work for each item, on the workers, and give what comes back in the order of its coming.
+
+        Args:
+            function: that workers can import.
+            items: which the network carries.
+            look: called every few seconds.
+
+        Yields:
+            The item, and what the work gave, or why it failed though it was tried again: an `UNet3DError`.
+        """
+        distributed = _library("distributed")
+        waiting: Iterator[Item] = iter(items)
+        known: dict[Any, Item] = {}
+        try:
+            while True:
+                while len(known) < _WAITING * max(self.workers, 1) and (item := next(waiting, None)) is not None:
+                    known[self._client.submit(function, item, retries=RETRIES, pure=False)] = item
+                if not known:
+                    return
+                done: Any = ()
+                with suppress(TimeoutError, distributed.TimeoutError):
+                    done = distributed.wait(list(known), SECONDS_BETWEEN_LOOKS, "FIRST_COMPLETED").done
+                for future in done:
+                    yield known.pop(future), _outcome(future)
+                look()
+        finally:
+            self._client.cancel(list(known))
+
+
+def _connected(where: re.Match[str], stack: ExitStack) -> Any:
+    """A client of the workers, which is closed with `stack`, as are workers that were started for it."""
+    distributed = _library("distributed")
+    kind, count = where["kind"], int(where["count"] or 0)
+    try:
+        if kind == "local":
+            cluster = stack.enter_context(distributed.LocalCluster(n_workers=count, threads_per_worker=1))
+        elif kind:
+            cluster = stack.enter_context(_job_cluster(kind))
+            cluster.scale(jobs=count)
+        return stack.enter_context(distributed.Client(cluster if kind else where["address"], timeout=30))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{where[0]}: no workers are to be had from there ({error}).") from error
+
+
+def _job_cluster(kind: str) -> Any:
+    library = _library("dask_jobqueue")
+    cluster = {"slurm": library.SLURMCluster, "lsf": library.LSFCluster}[kind]
+    return cluster(processes=1, worker_extra_args=["--nthreads", "1"])
+
+
+def _library(name: str) -> Any:
+    """A library of the extra, imported when it is used.
+
+    Raises:
+        InputError: if it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(
+            f"--dask needs {name.replace('_', '-')}, which is not installed: pip install 'keras-unet3d[distributed]'"
+        ) from error
+
+
+def _outcome(future: Any) -> Any:
+    """What came of a piece of work."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, UNet3DError):
+        return error
+    if isinstance(error, _library("distributed").KilledWorker):
+        return WorkError(
+            "Workers were lost over the same piece of work again and again, perhaps for want of memory: give each of "
+            "them more, or let the work take less (--memory)."
+        )
+    return WorkError(f"A worker failed: {type(error).__name__}: {error}")
+
+
+def on_worker(options: SegmentOptions) -> SegmentOptions:
+    """Options within the memory of the worker that this process is."""
+    from keras_unet3d.inference.budget import default_budget
+
+    limit = _library("distributed").get_worker().memory_manager.memory_limit
+    if options.memory is not None or not limit:
+        return options
+    return replace(options, memory=min(int(SHARE * limit), default_budget()))
+
+
+def _begin_on_worker(request: BlockRequest) -> SegmentationPlan:
+    return begin(request, memory=on_worker(request.options).memory)
+
+
+def _compute_on_worker(work: tuple[BlockRequest, int]) -> None:
+    request, number = work
+    compute_blocks(request, [number])

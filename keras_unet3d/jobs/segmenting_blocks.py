@@ -1,0 +1,299 @@
+"""One volume, segmented by several processes: plan → blocks, by whoever computes them → one label image."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.inference.options import SegmentOptions
+from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models
+from keras_unet3d.jobs.sameness import facts_of
+from keras_unet3d.jobs.segmenting import SegmentationPlan, segmentation_job
+from keras_unet3d.serving.versions import version_folder
+from keras_unet3d.volumes.suffixes import within_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from keras_unet3d.annotation.labels import LabelScheme
+    from keras_unet3d.inference.shared_work import SharedWork
+    from keras_unet3d.inference.volume_job import VolumeJob
+
+    Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class BlockRequest:
+    """What a process needs to know to compute blocks; all see the same files by the same names.
+
+    Attributes:
+        image: its file, or the files of its channels.
+        output: the OME-Zarr label image.
+        models: their folders, with versions; for this process alone also loaded ones, or a client.
+        options: what is asked for.
+        workers: processes that share the work.
+    """
+
+    image: tuple[Path, ...]
+    output: Path
+    models: tuple[Any, ...]
+    options: SegmentOptions
+    workers: int = 1
+
+    @property
+    def scheme(self) -> LabelScheme:
+        """Of the labels."""
+        return described_models(self.models)[0][1].scheme
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that decides the result; the precision is that of the process which begins."""
+        return facts_of(self.image, described_models(self.models), self.options, None) | {"processor": "any"}
+
+    def join(self) -> SharedWork:
+        """The folder where processes meet.
+
+        Raises:
+            InputError: as `SharedWork`.
+        """
+        from keras_unet3d.inference.shared_work import SharedWork
+
+        return SharedWork(self.output, self.facts, self.scheme, self.workers)
+
+
+class Executor(Protocol):
+    """Who computes blocks: `keras_unet3d.Part`, this process, or `keras_unet3d.Dask`."""
+
+    @property
+    def workers(self) -> int:
+        """Processes that share the work."""
+
+    def takes(self, number: int) -> bool:
+        """Whether it computes this piece of the work; else another process does."""
+
+    def begin(self, request: BlockRequest, wait: Callable[[], None]) -> SegmentationPlan:
+        """Decide what is the same for all blocks, with `begin`."""
+
+    def compute(self, request: BlockRequest, numbers: Sequence[int], looked: Progress) -> None:
+        """Compute blocks, with `compute_blocks`; `looked` is told the share of them that is done."""
+
+
+@dataclass(frozen=True)
+class BlockedSegmentation:
+    """What became of a volume that several processes segment.
+
+    Attributes:
+        output: the label image.
+        shares: the part of the volume that each class takes, by its name; empty while blocks are missing.
+        plan: the blocks, and what each takes; None where the output was there already.
+        blocks: how many there are; 0 where the output was there already.
+        missing: how many of them other processes still have to do; the last one finishes the image.
+        warnings: what the user should know.
+    """
+
+    output: Path
+    shares: dict[str, float]
+    plan: SegmentationPlan | None
+    blocks: int
+    missing: int
+    warnings: tuple[str, ...]
+
+
+def segment_in_blocks(
+    image: PathLike | Sequence[PathLike],
+    output: PathLike,
+    *,
+    executor: Executor,
+    model: Models = DEFAULT_MODEL,
+    options: SegmentOptions | None = None,
+    on_plan: Callable[[SegmentationPlan], None] | None = None,
+    on_wait: Callable[[], None] | None = None,
+    progress: Progress | None = None,
+) -> BlockedSegmentation:
+    """Give every voxel of an image a label, by several processes, and go on with what others of them have done.
+
+    Every process writes whole shards of one OME-Zarr label image, which appears when all blocks are there. A call that
+    was interrupted is made again: what is done stays done, and an output that was made of the same stays as it is.
+    Labels are those of one process, as `segment` gives them.
+
+    Args:
+        image: a file, or several files (one per channel), that all processes see by the same name.
+        output: an OME-Zarr image, ``labels.ome.zarr``, or a label image within one, ``brain.ome.zarr/labels/cells``.
+        executor: who computes: `keras_unet3d.Part` or `keras_unet3d.Dask`.
+        model: as for `segment`.
+        options: as for `segment`; what needs the whole volume at once is refused.
+        on_plan: told the plan before the blocks are computed.
+        on_wait: told that another process is deciding what is the same for all.
+        progress: told the share of this executor's blocks that is done.
+
+    Raises:
+        InputError: if image and model do not fit each other, or something is asked for that blocks cannot give.
+        WorkError: if the result cannot be written, or workers were lost again and again.
+    """
+    files = (image,) if isinstance(image, str | Path) else tuple(image)
+    models = model if isinstance(model, list | tuple) else [model]
+    request = BlockRequest(
+        tuple(Path(file).resolve() for file in files),
+        Path(output).resolve(),
+        tuple(version_folder(each).resolve() if isinstance(each, str | Path) else each for each in models),
+        options or SegmentOptions(),
+        executor.workers,
+    )
+    from keras_unet3d.inference.shared_work import finished
+
+    _check(request, output)
+    counts = finished(request.output, request.facts)
+    if counts is not None:
+        return _segmentation(output, request.scheme, counts, None, 0)
+    try:
+        planned = executor.begin(request, on_wait or (lambda: None))
+        if on_plan is not None:
+            on_plan(planned)
+        with request.join() as work:
+            numbers = [number for number in work.missing if executor.takes(number)]
+            executor.compute(request, numbers, progress or (lambda _: None))
+            work.look_at_blocks()
+            missing, counts = len(work.missing), work.counts
+            if not missing:
+                with work.alone():
+                    work.finish()
+        return _segmentation(output, request.scheme, counts, planned, missing)
+    finally:
+        close()
+
+
+def _segmentation(
+    output: PathLike, scheme: LabelScheme, counts: NDArray[np.int64], plan: SegmentationPlan | None, missing: int
+) -> BlockedSegmentation:
+    return BlockedSegmentation(
+        Path(output),
+        {} if missing else dict(zip(scheme.names, (counts / counts.sum()).tolist(), strict=True)),
+        plan,
+        len(plan.plan.tiles) if plan else 0,
+        missing,
+        plan.warnings if plan else (),
+    )
+
+
+def begin(
+    request: BlockRequest, wait: Callable[[], None] = lambda: None, *, memory: int | None = None
+) -> SegmentationPlan:
+    """Decide what is the same for all blocks, unless another process has: tiles, precision, intensities, statistics.
+
+    Args:
+        request: of the blocks.
+        wait: called if another process is at it.
+        memory: that each process may take, where the request names none.
+    """
+    with _ONE_AT_A_TIME:
+        opened = _open(request)
+        opened.memory = memory
+        with opened.work.alone(wait):
+            opened.work.look()
+            job = opened.job
+            if not opened.work.begun:
+                opened.work.begin(job.plan.tiles, job.precision)
+                opened.work.create(replace(job.volume, segments=request.scheme.segments, channels=()))
+                job.prepare()
+                opened.work.note_begun()
+        return SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, tuple(opened.warnings))
+
+
+def compute_blocks(request: BlockRequest, numbers: Sequence[int], progress: Progress = lambda _: None) -> None:
+    """Compute some blocks, in this process, which keeps its networks for the next ones.
+
+    Args:
+        request: of the blocks, begun.
+        numbers: of the blocks; what is there of them is not done again.
+        progress: told the share of them that is done.
+    """
+    with _ONE_AT_A_TIME:
+        opened = _open(request)
+        opened.work.look_at_blocks()
+        opened.job.run_blocks(numbers, progress)
+
+
+def close() -> None:
+    """Let go of what this process holds to compute blocks."""
+    global _held  # noqa: PLW0603
+    if _held is not None:
+        _held.stack.close()
+    _held = None
+
+
+class _Opened:
+    """An image and networks that stay open from one block to the next."""
+
+    def __init__(self, request: BlockRequest) -> None:
+        self.request = request
+        self.warnings: list[str] = []
+        self.memory: int | None = None
+        self._job: VolumeJob | None = None
+        with ExitStack() as stack:
+            self.work = stack.enter_context(request.join())
+            self.stack = stack.pop_all()
+
+    @property
+    def job(self) -> VolumeJob:
+        if self._job is None:
+            request, options = self.request, self.request.options
+            if self.work.precision is not None:
+                options = replace(options, precision=self.work.precision, memory=None)
+            elif options.memory is None:
+                options = replace(options, memory=self.memory)
+            working, job = segmentation_job(
+                request.image if len(request.image) > 1 else request.image[0],
+                request.models,
+                options,
+                self.stack,
+                self.work,
+                in_memory=False,
+            )
+            if working.resampled:
+                raise InputError(
+                    f"{working.resampled[:-1]}. Blocks are not resampled: segment a level of about that spacing "
+                    f"(--level), or in one process, without --dask and --part."
+                )
+            self.warnings += [*working.warnings, *job.warnings]
+            self._job = job
+        return self._job
+
+
+_ONE_AT_A_TIME = Lock()
+_held: _Opened | None = None
+
+
+def _open(request: BlockRequest) -> _Opened:
+    global _held  # noqa: PLW0603
+    if _held is None or _held.request != request:
+        close()
+        _held = _Opened(request)
+    return _held
+
+
+def _check(request: BlockRequest, output: PathLike) -> None:
+    """Refuse what cannot be done in blocks, before anything is."""
+    options = request.options
+    whole = {
+        "--probabilities": options.probabilities,
+        "--uncertainty": options.uncertainty,
+        "--report": options.report,
+        "--largest-component, --min-size and --fill-holes": options.post_processing.wanted,
+        "--statistics current": options.statistics == "current",
+    }
+    if asked := [name for name, value in whole.items() if value]:
+        raise InputError(
+            f"{', '.join(asked)}: not to be had from several processes, of which none sees the whole. Leave that "
+            f"out, or --dask and --part."
+        )
+    if not within_zarr(output):
+        raise InputError(
+            f"{output}: several processes write into an OME-Zarr image. Name one, such as {Path(output).name}.ome.zarr."
+        )

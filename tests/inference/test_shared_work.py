@@ -1,0 +1,178 @@
+"""Blocks that processes share make the labels of one process, whoever computes them, and however often one dies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keras_unet3d.annotation.labels import LabelScheme
+from keras_unet3d.errors import InputError
+from keras_unet3d.inference import job
+from keras_unet3d.inference.job import Member, SegmentationJob
+from keras_unet3d.inference.network_predictor import NetworkStream
+from keras_unet3d.inference.options import SegmentOptions
+from keras_unet3d.inference.shared_work import SharedWork, finished
+from keras_unet3d.inference.unfinished import Unfinished
+from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.volumes import Grid, Segment, Volume, read_labels
+
+pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+SHAPE = (150, 140, 90)
+SCHEME = LabelScheme((0, 5, 7), ("background", "a", "b"))
+FACTS = {"image": ["scan.nii", 100], "model": "cells"}
+OPTIONS = SegmentOptions(memory=10**10, precision="float32")
+
+
+class KilledError(Exception):
+    """In the middle of the work."""
+
+
+@pytest.fixture(scope="module")
+def image():
+    z, y, x = np.meshgrid(*(np.arange(length) for length in SHAPE), indexing="ij")
+    noise = np.random.default_rng(4).normal(0, 0.5, SHAPE)
+    voxels = (np.sin(z / 5) + np.sin(y / 3) * np.cos(x / 4) + noise).astype(np.float32)
+    return Volume(voxels[..., None], Grid(SHAPE, (2.0, 1.0, 1.0), unit="µm"))
+
+
+@pytest.fixture(params=["valid", "same", "instance"])
+def member(request, random_network):
+    padding = request.param if request.param != "instance" else "same"
+    normalization = "instance" if request.param == "instance" else "batch"
+    network = random_network(1, filters=2, depth=1, padding=padding, normalization=normalization)
+    size = NetworkSize(Geometry(padding, 1), filters=2, channels=1, classes=3)
+    return Member("cells", network, size, False, ())
+
+
+@pytest.fixture
+def frozen(random_network):
+    network = random_network(1, filters=2, depth=1, padding="same", normalization="batch")
+    return Member("cells", network, NetworkSize(Geometry("same", 1), 2, 1, 3), False, ())
+
+
+@pytest.fixture(autouse=True)
+def many_blocks(monkeypatch):
+    """As if this process had little memory, so that the volume takes 3 by 3 blocks and more."""
+    monkeypatch.setattr(job, "held_memory", lambda: 0)
+
+
+def joined(output, workers=100):
+    return SharedWork(output, FACTS, SCHEME, workers)
+
+
+def begun(work, member, image):
+    """What `jobs.segmenting_blocks.begin` does."""
+    made = SegmentationJob(image, [member], OPTIONS, SCHEME, work)
+    if not work.begun:
+        work.begin(made.plan.tiles, made.precision)
+        work.create(Volume(image.voxels, image.grid, segments=SCHEME.segments))
+        made.prepare()
+        work.note_begun()
+    return made
+
+
+def whole(member, image):
+    """In tiles as large as memory allows, which is not enough for one that has the volume's statistics by itself."""
+    made = SegmentationJob(image, [member], replace(OPTIONS, memory=25 * 10**7), SCHEME)
+    assert not made.plan.demand.whole_tiles
+    return made.run().labels[:, :, :]
+
+
+def test_blocks_of_several_processes_make_the_labels_of_one(member, image, tmp_path):
+    output = tmp_path / "labels.ome.zarr"
+    with joined(output) as first:
+        plan = begun(first, member, image).plan.tiles
+        assert len(plan) >= 6
+        assert all(place % 64 == 0 for tile in plan for place in tile.write.start)
+        numbers = np.random.default_rng(1).permutation(len(plan)).tolist()
+        for part in range(2):  # as another process would: it reads what is decided
+            with joined(output, workers=1) as work:
+                begun(work, member, image).run_blocks(numbers[part::2])
+        first.look()
+        assert first.missing == []
+        assert finished(output, FACTS) is None
+        first.finish()
+    found, expected = read_labels(output), whole(member, image)
+    np.testing.assert_array_equal(found.voxels, expected)
+    assert found.segments[5] == Segment("a")
+    counts = finished(output, FACTS)
+    assert counts.tolist() == [np.count_nonzero(expected == value) for value in SCHEME.values]
+    assert not (tmp_path / ".labels.ome.zarr.unfinished").exists()
+
+
+def test_a_killed_block_goes_on_behind_its_last_layer(frozen, image, tmp_path, monkeypatch):
+    output, pushed = tmp_path / "labels.ome.zarr", []
+    push = NetworkStream.push
+
+    def count(self, planes, *, last=False):
+        if len(pushed) >= 100:
+            raise KilledError
+        pushed.extend([1] * len(planes))
+        return push(self, planes, last=last)
+
+    with joined(output, workers=1) as work:
+        made = begun(work, frozen, image)
+        number = 0
+        assert made.plan.tiles[number].write.shape[0] == SHAPE[0]
+        with monkeypatch.context() as patched:
+            patched.setattr(NetworkStream, "push", count)
+            with pytest.raises(KilledError):
+                made.run_blocks([number])
+        assert work.planes == {number: 64}
+    with joined(output) as work:
+        made = begun(work, frozen, image)
+        seen = []
+        made.run_blocks(range(len(made.plan.tiles)), seen.append)
+        assert work.missing == []
+        work.finish()
+        assert seen == sorted(seen)
+        assert seen[0] > 64 / 150 / len(made.plan.tiles)
+        assert seen[-1] == 1
+    np.testing.assert_array_equal(read_labels(output).voxels, whole(frozen, image))
+    assert finished(output, FACTS).sum() == np.prod(SHAPE)  # the first layer is counted once
+
+
+def test_only_who_has_the_same_call_joins(frozen, image, tmp_path):
+    output = tmp_path / "labels.ome.zarr"
+    with joined(output) as work:
+        begun(work, frozen, image)
+        with pytest.raises(InputError, match=r"another model \(cells; now nuclei\).*remove .*unfinished"):
+            SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME)
+        with pytest.raises(InputError, match="another process is segmenting into it"):
+            Unfinished(output, FACTS, resume=False)
+    output.mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        finished(output, FACTS)
+
+
+def test_one_process_cannot_be_joined(tmp_path):
+    with Unfinished(tmp_path / "a.ome.zarr", FACTS, resume=False), pytest.raises(InputError, match="another process"):
+        joined(tmp_path / "a.ome.zarr")
+
+
+def test_what_is_damaged_is_said_and_left(frozen, image, tmp_path):
+    output = tmp_path / "labels.ome.zarr"
+    with joined(output) as work:
+        begun(work, frozen, image)
+    notes = tmp_path / ".labels.ome.zarr.unfinished" / "shared.json"
+    notes.write_text(notes.read_text()[:50])
+    with pytest.raises(InputError, match="is damaged"):
+        joined(output)
+    assert notes.exists()
+
+
+def test_two_that_do_what_one_does_for_all_wait_for_each_other(tmp_path):
+    waited = []
+
+    def wait():
+        waited.append(True)
+        inside.__exit__(None, None, None)
+
+    with joined(tmp_path / "a.ome.zarr") as first, joined(tmp_path / "a.ome.zarr") as second:
+        inside = first.alone()
+        inside.__enter__()
+        with second.alone(wait):
+            assert waited == [True]
