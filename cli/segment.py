@@ -349,7 +349,8 @@ class _Job:
                 for warning in planned.warnings:
                     self._terminal.warn(warning)
                 print_notes(self._terminal.note, planned)
-                progress.begin(prod(planned.plan.tiles.volume))
+                parts = executor.count if isinstance(executor, api.Part) else 1
+                progress.begin(prod(planned.plan.tiles.volume) // parts)
 
             result = api.segment_in_blocks(
                 image,

@@ -28,7 +28,7 @@ _OPTIONS = (
         "--part",
         metavar="I/N",
         help="Do the I-th of N parts; start the others with the same call, on any machine that sees the same files. "
-        "The last to finish puts OUT in its place.",
+        "The last to finish puts OUT in its place. 0/N only prepares what all of them need.",
     ),
 )
 

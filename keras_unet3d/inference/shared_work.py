@@ -140,7 +140,10 @@ class SharedWork:
             raise InputError(
                 f"{self._output}: what is there of it ({self.folder}) is damaged. Remove that folder to begin again."
             ) from error
-        if differs := difference(begun, self._facts):
+        differs = difference(begun, self._facts)
+        if differs and not is_begun:  # nor will it be
+            return
+        if differs:
             raise InputError(
                 f"{self._output}: was begun with {differs}. Call with what it was begun with, or remove {self.folder} "
                 f"to begin again."
@@ -158,14 +161,16 @@ class SharedWork:
                 if number.isdecimal() and planes.isdecimal():
                     self.planes[int(number)] = max(self.planes.get(int(number), 0), int(planes))
 
-    def begin(self, plan: TilePlan, precision: Precision) -> None:
-        """Keep what was decided."""
-        self.plan, self.precision = plan, precision
-        self._note()
-
     def note_plan(self, plan: TilePlan) -> None:
-        """Take the blocks; `begin` keeps them."""
+        """Take the blocks; `begin` keeps them. What is there of another call goes."""
         self.plan = plan
+        shutil.rmtree(self.folder / _LABELS, ignore_errors=True)
+        (self.folder / _MOMENTS).unlink(missing_ok=True)
+
+    def begin(self, precision: Precision) -> None:
+        """Keep what was decided."""
+        self.precision = precision
+        self._note()
 
     def note_intensity(self, intensity: NDArray[np.float32]) -> None:
         """Keep the offset and scale of the volume."""
@@ -225,10 +230,13 @@ class SharedWork:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave what is done to the others, and to whoever calls again."""
+        """Leave what is done to the others, and to whoever calls again; where nothing is, nothing stays."""
         self._lock.close()
         if error is not None and self.planes:
             error.add_note("What is done is kept: call again to go on.")
+        with suppress(OSError), (self.folder / "lock").open("a") as lock:
+            if not (self.folder / _NOTES).exists() and locked(lock):
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def _note(self) -> None:
         notes = {

@@ -31,6 +31,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 _WAITING = 4
 """Pieces of work for each worker that the scheduler knows of: the next is there when one is done."""
 
+_JOBS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
 _WHERE = re.compile(r"(?P<kind>local|slurm|lsf):(?P<count>[1-9]\d*)|(?P<address>(?:tcp|tls|ucx|wss?)://\S+)")
 
 
@@ -175,12 +176,13 @@ def _connected(where: re.Match[str], stack: ExitStack) -> Any:
             cluster.scale(jobs=count)
         return stack.enter_context(distributed.Client(cluster if kind else where["address"], timeout=30))
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{where[0]}: no workers are to be had from there ({error}).") from error
+        told = str(error).partition("\n")[0].rstrip(".:,")
+        way_out = " Its configuration, ~/.config/dask/jobqueue.yaml, says what a job has." if kind in _JOBS else ""
+        raise InputError(f"{where[0]}: no workers are to be had from there ({told}).{way_out}") from error
 
 
 def _job_cluster(kind: str) -> Any:
-    library = _library("dask_jobqueue")
-    cluster = {"slurm": library.SLURMCluster, "lsf": library.LSFCluster}[kind]
+    cluster = getattr(_library("dask_jobqueue"), _JOBS[kind])
     return cluster(processes=1, worker_extra_args=["--nthreads", "1"])
 
 

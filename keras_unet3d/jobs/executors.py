@@ -20,7 +20,8 @@ class Part:
     """This process, as one of several that are started with the same call, in a Slurm array for example.
 
     Attributes:
-        number: of this process, from 1.
+        number: of this process, from 1; 0 does none of the work but what is the same for all, so that the others need
+            not wait for it.
         count: how many there are; each does every so many-th piece of the work.
 
     Raises:
@@ -31,7 +32,7 @@ class Part:
     count: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.count:
+        if not 0 <= self.number <= self.count or not self.count:
             raise InputError(f"Expected a part from 1 to their number, such as 2/4. Received: {self}")
 
     def __str__(self) -> str:

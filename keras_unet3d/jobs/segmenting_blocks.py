@@ -14,7 +14,7 @@ from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_
 from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.segmenting import SegmentationPlan, segmentation_job
 from keras_unet3d.serving.versions import version_folder
-from keras_unet3d.volumes.suffixes import within_zarr
+from keras_unet3d.volumes.suffixes import stem_of, within_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -199,7 +199,7 @@ def begin(
             opened.work.look()
             job = opened.job
             if not opened.work.begun:
-                opened.work.begin(job.plan.tiles, job.precision)
+                opened.work.begin(job.precision)
                 opened.work.create(replace(job.volume, segments=request.scheme.segments, channels=()))
                 job.prepare()
                 opened.work.note_begun()
@@ -295,5 +295,5 @@ def _check(request: BlockRequest, output: PathLike) -> None:
         )
     if not within_zarr(output):
         raise InputError(
-            f"{output}: several processes write into an OME-Zarr image. Name one, such as {Path(output).name}.ome.zarr."
+            f"{output}: several processes write into an OME-Zarr image. Name one, such as {stem_of(output)}.ome.zarr."
         )

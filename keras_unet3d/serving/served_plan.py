@@ -81,6 +81,12 @@ class Serving:
         number = prod(np.ix_(*([tiling.count for tiling in tilings] for tilings in (z, y, x))))
         suits = self.size.held_whole(tile) <= self.size.held_whole(self.tile)
         message, memory = self.message(tile), held + self.memory(tile, number)
+        if not suits.any():
+            smallest = tuple(min(tiling.tile for tiling in tilings) for tilings in (z, y, x))
+            raise InputError(
+                f"Blocks that several processes share take tiles of {named(smallest)} at least; this model was "
+                f"exported for {named(self.tile)}. Export it with more memory for a tile (unet3d export --memory)."
+            )
         if not (suits & (message <= self.largest_message)).any():
             raise InputError(
                 f"The smallest tile of this model takes a message of "

@@ -67,7 +67,7 @@ def begun(work, member, image):
     """What `jobs.segmenting_blocks.begin` does."""
     made = SegmentationJob(image, [member], OPTIONS, SCHEME, work)
     if not work.begun:
-        work.begin(made.plan.tiles, made.precision)
+        work.begin(made.precision)
         work.create(Volume(image.voxels, image.grid, segments=SCHEME.segments))
         made.prepare()
         work.note_begun()
@@ -146,6 +146,22 @@ def test_only_who_has_the_same_call_joins(frozen, image, tmp_path):
     output.mkdir()
     with pytest.raises(InputError, match="exists already"):
         finished(output, FACTS)
+
+
+def test_where_nothing_was_begun_nothing_stays_and_another_call_may_begin(frozen, image, tmp_path):
+    output = tmp_path / "labels.ome.zarr"
+    with joined(output):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with joined(output) as work:  # killed while it prepares, as by an image that holds what is no number
+        made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, work)
+        work.begin(made.precision)
+        work.create(image)
+    with SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME) as work:
+        assert work.plan is None
+        begun(work, frozen, image)
+    with pytest.raises(InputError, match="another model"):
+        joined(output)
 
 
 def test_one_process_cannot_be_joined(tmp_path):

@@ -152,3 +152,27 @@ def test_the_command_needs_no_tensorflow(ports, file, tmp_path):
     served = unet3d.read_labels(tmp_path / "labels.nii")
     assert (served.voxels != local.labels.voxels).mean() < 1e-3
     np.testing.assert_allclose(unet3d.read_image(tmp_path / "p.nii").voxels, local.probabilities.voxels, atol=1e-5)
+
+
+def test_servers_compute_blocks(client, ports, noise, tmp_path):
+    """Two parts, each with a client of its own, one of two servers; workers have networks of their own."""
+    pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
+    shape, output = (30, 44, 200), tmp_path / "labels.ome.zarr"
+    unet3d.write_image(tmp_path / "image.ome.zarr", unet3d.Volume(noise(*shape), unet3d.Grid(shape)))
+    asked = unet3d.SegmentOptions(precision="float32")
+    local = unet3d.segment(tmp_path / "image.ome.zarr", model=str(ports.models["moving"]), options=asked)
+
+    def part(number, served):
+        return unet3d.segment_in_blocks(
+            tmp_path / "image.ome.zarr", output, model=served, executor=unet3d.Part(number, 2), options=asked
+        )
+
+    with pytest.raises(unet3d.InputError, match=r"tiles of x=80 y=\d+ z=\d+ at least; this model was exported for"):
+        part(1, client(""))
+    for number, servers in ((1, ("",)), (2, ("", "content"))):
+        served = client(*servers)
+        served.__dict__["description"] = served.description.model_copy(update={"tile": None})  # as if exported for more
+        done = part(number, served)
+        assert done.blocks > 1
+        assert (done.missing > 0) == (number == 1)
+    np.testing.assert_array_equal(unet3d.read_labels(output).voxels, local.labels.voxels)

@@ -1,0 +1,49 @@
+"""Which process does which piece of a work."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_unet3d.errors import InputError
+from keras_unet3d.jobs.dask_workers import Dask
+from keras_unet3d.jobs.executors import Part
+
+
+@given(st.integers(1, 20), st.integers(0, 200))
+def test_every_piece_is_done_by_one_part(count, number):
+    assert sum(Part(part, count).takes(number) for part in range(count + 1)) == 1
+    assert not Part(0, count).takes(number)
+
+
+def test_parts_are_as_large_as_they_can_be_alike():
+    done = [sum(Part(part, 8).takes(number) for number in range(100)) for part in range(1, 9)]
+    assert max(done) - min(done) <= 1
+
+
+def test_a_part_is_read_as_it_is_written():
+    assert Part.parse(" 2 / 4 ") == Part(2, 4)
+    assert str(Part(2, 4)) == "2/4"
+    for text in ("5/4", "2", "a/b", "-1/4", "1/0", "0/0"):
+        with pytest.raises(InputError, match="such as 2/4"):
+            Part.parse(text)
+
+
+@pytest.mark.parametrize("where", ["", "local", "local:0", "slurm", "host:8786", "tcp://", "local:2 x"])
+def test_where_workers_are_is_checked_before_they_are_looked_for(where):
+    with pytest.raises(InputError, match="the address of a dask scheduler"):
+        Dask(where)
+
+
+def test_jobs_are_started_as_they_are_configured():
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue, of the extra [distributed], is missing")
+    import dask
+
+    with pytest.raises(InputError, match=r"cores and memory.*jobqueue\.yaml, says what a job has"):
+        Dask("slurm:2")
+    with dask.config.set({"jobqueue.slurm.cores": 4, "jobqueue.slurm.memory": "16GB"}):
+        from keras_unet3d.jobs.dask_workers import _job_cluster
+
+        with _job_cluster("slurm") as cluster:
+            script = cluster.job_script()
+    assert "#SBATCH --cpus-per-task=4" in script
+    assert script.rstrip().endswith("--nthreads 1")
