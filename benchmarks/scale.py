@@ -1,0 +1,279 @@
+"""One large volume, segmented by one process and by several, which are killed on the way.
+
+    python benchmarks/scale.py volume models/kidney-phantom --size 'x=1024 y=1024 z=512'
+    python benchmarks/scale.py kills models/kidney-phantom --size 'x=1024 y=1024 z=512'
+    python benchmarks/scale.py scheduler --pieces 5000
+
+- volume: `unet3d segment` of an OME-Zarr image by one process, by two workers of dask and in four parts at once, on
+  this machine; seconds with everything that is done once, memory of the largest process and of all.
+- kills: the same four parts, all killed at random three times and started again; and the workers of dask, one of which
+  is killed at random three times. Work is counted in voxels that go into the network.
+- scheduler: how many pieces of work that do nothing one scheduler hands to two workers, in a second.
+
+The volume is a phantom that is mirrored as often as needed. It stays in --folder, and so do the labels.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, Self
+
+import numpy as np
+import psutil
+from counting import counted
+from numpy.typing import NDArray
+
+import keras_unet3d as unet3d
+from keras_unet3d.inference.tiles import TilePlan
+from keras_unet3d.phantom import kidney
+from keras_unet3d.volumes import open_image
+from keras_unet3d.volumes.axes import named, parse_named
+from keras_unet3d.volumes.box import Box, Triple, read_mirrored
+from keras_unet3d.volumes.slabs import slabs
+
+PHANTOM = (128, 256, 256)
+COUNTING = Path(__file__).with_name("counting.py")
+WORKERS, PARTS = 2, 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=("volume", "kills", "scheduler"))
+    parser.add_argument("model", type=Path, nargs="?", default=Path("models/kidney-phantom"))
+    parser.add_argument("--size", default="x=1024 y=1024 z=512")
+    parser.add_argument("--folder", type=Path, default=Path(gettempdir()) / "unet3d-scale")
+    parser.add_argument("--memory", default="4GB", help="of each of several processes; one alone takes as much as all")
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pieces", type=int, default=5000)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(exist_ok=True)
+    {"volume": volume, "kills": kills, "scheduler": scheduler}[arguments.table](arguments)
+
+
+def volume(arguments: argparse.Namespace) -> None:
+    image = made_image(arguments)
+    print("| way | blocks | s | thousand voxels/s | largest process | all | labels that differ |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    whole = arguments.folder / "whole.ome.zarr"
+    for name, output, calls in ways(arguments, image):
+        shutil.rmtree(output, ignore_errors=True)
+        start = time.monotonic()
+        with Running([*calls], arguments) as running:
+            running.wait()
+        seconds = time.monotonic() - start
+        shape = unet3d.read_labels(output).voxels.shape
+        rate = prod(shape) / seconds / 1000
+        print(
+            f"| {name} | {running.blocks} | {seconds:.0f} | {rate:,.0f} | {running.largest / 1e9:.1f} GB "
+            f"| {running.together / 1e9:.1f} GB | {differing(whole, output)} |",
+            flush=True,
+        )
+
+
+def kills(arguments: argparse.Namespace) -> None:
+    image = made_image(arguments)
+    whole = arguments.folder / "whole.ome.zarr"
+    chance = np.random.default_rng(arguments.seed)
+    print("| what is killed | blocks | when, of the work | voxels computed twice | labels that differ |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, output, calls in [*ways(arguments, image)][1:]:
+        shutil.rmtree(output, ignore_errors=True)
+        moments = sorted(chance.uniform(0.05, 0.95) for _ in range(arguments.kills))
+        waiting, plan = list(moments), None
+        while not output.exists():
+            with Running([*calls], arguments, count_on=True) as running:
+                while running.alive:
+                    found, share = progress(output)
+                    plan = found or plan
+                    if waiting and share >= waiting[0]:
+                        waiting.pop(0)
+                        if len(calls) > 1:
+                            running.kill()
+                        else:
+                            os.kill(int(chance.choice(running.workers())), signal.SIGKILL)
+                    time.sleep(0.1)
+        total = counted(arguments.folder / "counted")
+        (arguments.folder / "counted").unlink()
+        needed = sum(tile.read.voxels for tile in plan or ())
+        shown = ", ".join(f"{moment:.0%}" for moment in moments)
+        what = "all parts" if len(calls) > 1 else "a worker"
+        print(
+            f"| {name}: {what} | {len(plan or ())} | {shown} | {total / needed - 1:.1%} | {differing(whole, output)} |",
+            flush=True,
+        )
+
+
+def scheduler(arguments: argparse.Namespace) -> None:
+    print("| workers | pieces of work | s | pieces/s |\n| --- | --- | --- | --- |")
+    with unet3d.Dask(f"local:{WORKERS}") as workers:
+        for pieces in (200, arguments.pieces):
+            start = time.monotonic()
+            done = sum(1 for _ in workers.each(nothing, range(pieces)))
+            seconds = time.monotonic() - start
+        print(f"| {WORKERS} | {done} | {seconds:.1f} | {done / seconds:,.0f} |")
+
+
+def nothing(number: int) -> int:
+    """A block of an empty network."""
+    return number
+
+
+def ways(arguments: argparse.Namespace, image: Path) -> Iterator[tuple[str, Path, Sequence[Sequence[str]]]]:
+    """What it is called, its output, and the calls that make it, all at once."""
+
+    def call(output: Path, *options: str) -> list[str]:
+        return ["segment", str(image), str(output), "--model", str(arguments.model), "--json", *options]
+
+    outputs = [arguments.folder / f"{name}.ome.zarr" for name in ("whole", "dask", "parts")]
+    amount = float(arguments.memory.removesuffix("GB"))
+    yield "one process", outputs[0], [call(outputs[0], "--memory", f"{amount * WORKERS}GB", "--precision", "float32")]
+    each = ["--memory", arguments.memory, "--precision", "float32"]
+    yield f"dask, {WORKERS} workers", outputs[1], [call(outputs[1], "--dask", f"local:{WORKERS}", *each)]
+    parts = [call(outputs[2], "--part", f"{number + 1}/{PARTS}", *each) for number in range(PARTS)]
+    yield f"{PARTS} parts", outputs[2], parts
+
+
+class Running:
+    """Calls of `unet3d` at the same time, and how much memory they take."""
+
+    def __init__(
+        self, calls: Sequence[Sequence[str]], arguments: argparse.Namespace, *, count_on: bool = False
+    ) -> None:
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        if count_on:
+            environment |= {
+                "COUNTED_VOXELS": str(arguments.folder / "counted"),
+                "DASK_DISTRIBUTED__WORKER__PRELOAD": str(COUNTING),
+            }
+        self._processes = [
+            subprocess.Popen([sys.executable, COUNTING, *call], stdout=subprocess.PIPE, env=environment, text=True)
+            for call in calls
+        ]
+        self.largest = self.together = 0
+        self.blocks = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        told = [process.communicate()[0] for process in self._processes]
+        self.blocks = max((json.loads(each)["segmented"][0].get("blocks", 1) for each in told if each), default=0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any still runs; looks at their memory, too."""
+        self._measure()
+        return any(process.poll() is None for process in self._processes)
+
+    def wait(self) -> None:
+        """Until all have ended."""
+        while self.alive:
+            time.sleep(0.2)
+        if any(process.returncode for process in self._processes):
+            raise SystemExit("A call failed.")
+
+    def kill(self) -> None:
+        """All of them, at once."""
+        for process in self._all():
+            with ignored():
+                process.kill()
+
+    def workers(self) -> list[int]:
+        """Processes with a network, but not the first."""
+        found = []
+        for process in self._all()[1:]:
+            with ignored():
+                if process.memory_info().rss > 2e8:
+                    found.append(process.pid)
+        return found
+
+    def _measure(self) -> None:
+        sizes = []
+        for process in self._all():
+            with ignored():
+                sizes.append(process.memory_info().rss)
+        self.largest, self.together = max([self.largest, *sizes]), max(self.together, sum(sizes))
+
+    def _all(self) -> list[psutil.Process]:
+        found = []
+        for process in self._processes:
+            with ignored():
+                root = psutil.Process(process.pid)
+                found += [root, *root.children(recursive=True)]
+        return found
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Processes end as they like."""
+    try:
+        yield
+    except psutil.NoSuchProcess:
+        return
+
+
+def progress(output: Path) -> tuple[TilePlan | None, float]:
+    """The plan of what is being made, and which share of it is marked as done."""
+    folder = output.with_name(f".{output.name}.unfinished")
+    try:
+        plan = TilePlan.from_json(json.loads((folder / "shared.json").read_text())["plan"])
+        markers = [entry.name.split(".") for entry in (folder / "blocks").iterdir()]
+    except FileNotFoundError:
+        return None, 0.0
+    planes: dict[int, int] = {}
+    for number, count in (marker for marker in markers if len(marker) == 2 and marker[1].isdecimal()):
+        planes[int(number)] = max(planes.get(int(number), 0), int(count))
+    done = sum(count * prod(plan[number].write.shape[1:]) for number, count in planes.items())
+    return plan, done / prod(plan.volume)
+
+
+def made_image(arguments: argparse.Namespace) -> Path:
+    """The volume, written unless it is there."""
+    z, y, x = (int(length) for length in parse_named(arguments.size))
+    path = arguments.folder / f"image-{x}-{y}-{z}.ome.zarr"
+    if not path.exists():
+        phantom = kidney(PHANTOM)
+        low, high = phantom.image.min(), phantom.image.max()
+        voxels = ((phantom.image - low) * (255 / (high - low))).astype(np.uint8)
+        grid = unet3d.Grid((z, y, x), phantom.grid.spacing, unit=phantom.grid.unit)
+        start = time.monotonic()
+        unet3d.write_image(path, unet3d.Volume(Mirrored(voxels, grid.shape), grid))  # type: ignore[arg-type]
+        print(f"{path}: {named(grid.shape)}, written in {time.monotonic() - start:.0f} s\n")
+    return path
+
+
+class Mirrored:
+    """A small volume, mirrored about its borders as often as needed."""
+
+    ndim = 4
+
+    def __init__(self, voxels: NDArray[np.uint8], shape: Triple) -> None:
+        self._voxels, self.shape, self.dtype = voxels, (*shape, voxels.shape[3]), voxels.dtype
+
+    def __getitem__(self, part: Any, /) -> NDArray[np.uint8]:
+        return read_mirrored(self._voxels, Box.of(part, self.shape))
+
+
+def differing(one: Path, other: Path) -> str:
+    """How many labels of two images differ, read slab by slab."""
+    with open_image(one) as first, open_image(other) as second:
+        differ = sum(
+            np.count_nonzero(first.voxels[box.slices] != second.voxels[box.slices]) for box in slabs(first.voxels)
+        )
+        return f"{differ} of {prod(first.grid.shape):,}"
+
+
+if __name__ == "__main__":
+    main()
