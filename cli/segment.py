@@ -39,6 +39,7 @@ Pair = tuple[Image, Path | None]
 SECTIONS = {
     "Model": ("models", "precision", "statistics", "mirrored"),
     "Results": ("out_dir", "report", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
+    "Parts of large images": ("level",),
     "Afterwards, to each class but the background": ("largest_component", "min_size_mm3", "fill_holes"),
     "Memory and time": ("memory", "plan_only", "resume"),
     "Several processes": WORKERS,
@@ -103,6 +104,12 @@ SECTIONS = {
     metavar="FILE.html",
     help="Write a page to judge the result by, too: slices, a 3D view, volumes, uncertainty. It opens offline.",
 )
+@click.option(
+    "--level",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Segment this level of an OME-Zarr image, 0 for the finest; OUT has its grid.",
+)
 @click.option("--largest-component", is_flag=True, help="Keep only the largest component.")
 @click.option(
     "--min-size", "min_size_mm3", type=float, metavar="MM3", help="Remove components below this volume, in mm³."
@@ -155,6 +162,8 @@ def command(
       unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
       unet3d segment scan.nii.gz labels.nii.gz --report report.html
       unet3d segment a.nii.gz b.nii.gz --out-dir segmented
+    A coarser level of an OME-Zarr image:
+      unet3d segment brain.ome.zarr labels.ome.zarr --level 2
     What will it take, and with less memory?
       unet3d segment scan.nii.gz --plan
       unet3d segment scan.nii.gz --plan --memory 4GB

@@ -24,6 +24,7 @@ class SegmentOptions:
         report: where a page to judge the result by is written: slices, a 3D view, volumes, uncertainty.
         post_processing: of the labels.
         resume: go on with what a killed segmentation into the same output has done.
+        level: of an OME-Zarr image, 0 for the finest; None takes what the path names, else the finest.
 
     Raises:
         InputError: if a value is none of those.
@@ -38,6 +39,7 @@ class SegmentOptions:
     report: str | Path | None = None
     post_processing: PostProcessing = field(default_factory=PostProcessing)
     resume: bool = False
+    level: int | None = None
 
     @property
     def computes_uncertainty(self) -> bool:
@@ -51,3 +53,5 @@ class SegmentOptions:
             raise InputError(f"Expected statistics 'volume' or 'current'. Received: {self.statistics!r}")
         if self.memory is not None and self.memory < 1:
             raise InputError(f"Expected bytes of memory above 0. Received: {self.memory}")
+        if self.level is not None and self.level < 0:
+            raise InputError(f"Levels are counted from 0, the finest. Received: {self.level}")

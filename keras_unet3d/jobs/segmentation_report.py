@@ -16,6 +16,7 @@ from keras_unet3d.evaluation.tables import Cell, table
 from keras_unet3d.evaluation.volume_view import VolumeView, views_html
 from keras_unet3d.serving.facts import model_facts
 from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.suffixes import shown_name
 from keras_unet3d.wording import rounded
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def write_segmentation_report(
         WorkError: if writing fails.
     """
     scheme = models[0][1].scheme
-    name = image.source.name if image.source else "an image"
+    name = shown_name(image.source) if image.source else "an image"
     case = CaseView(
         name,
         image.voxels,

@@ -15,6 +15,7 @@ from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.working_image import WorkingImage
 from keras_unet3d.serving.client import Client
 from keras_unet3d.volumes import Volume, open_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes.levels import at_level
 from keras_unet3d.volumes.outputs import check_page
 from keras_unet3d.volumes.voxels import as_array
 
@@ -119,6 +120,7 @@ def plan_segmentation(
     Raises:
         InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
     """
+    image = _at_level(image, options)
     with ExitStack() as opened:
         if keep is not None:
             image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
@@ -171,6 +173,7 @@ def segment(
         raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
     if options.report is not None:
         check_page(options.report)  # not after the work
+    image = _at_level(image, options)
     models = described_models(model)
     scheme = models[0][1].scheme
     facts = facts_of(image, models, options, keep) if output is not None else {}
@@ -215,6 +218,17 @@ def segment(
             changes={scheme.names[change.class_index]: change for change in segmented.changes},
             warnings=warnings,
         )
+
+
+def _at_level(image: Any, options: SegmentOptions | None) -> Any:
+    """The image that is meant: the level that is asked for, by its path."""
+    if options is None or options.level is None:
+        return image
+    if isinstance(image, Volume):
+        raise InputError("A volume in memory has one resolution. Leave out the level, or name the file of an OME-Zarr.")
+    if isinstance(image, str | Path):
+        return at_level(image, options.level)
+    return [at_level(file, options.level) for file in image]
 
 
 def _write_report(

@@ -6,6 +6,7 @@ Read are OME-NGFF 0.4 and 0.5; ``brain.ome.zarr/2`` is its array ``2``, a coarse
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Volume
 from keras_unet3d.volumes.voxels import Part, as_array
 from keras_unet3d.volumes.zarr_arrays import open_array, read_metadata
+from keras_unet3d.wording import counted
 
 NAME = "OME-Zarr"
 
@@ -86,18 +88,30 @@ def opened(path: Path, opening: Opening) -> Volume:
     channels = size.get("c", 1)
     check_declared(path, (z, y, x), array.dtype, channels=channels, held=opening.whole, floats=opening.whole)
     _check_chunk(path, array)
-    grid = Grid(
-        (z, y, x),
-        multiscale.lengths(level.scale),
-        multiscale.lengths(level.translation)[::-1],
-        unit=multiscale.unit,
-        placed=multiscale.placed,
-    )
-    if GRID_KEY in attributes and level is multiscale.levels[0]:
-        grid = grid_from_text(attributes[GRID_KEY], grid)
+    grid = _plain_grid(multiscale, level, array)
+    if GRID_KEY in attributes:
+        grid = _told_grid(path, group, multiscale, level, grid, attributes[GRID_KEY])
     names = multiscale.channels if len(multiscale.channels) == channels else ()
     voxels = as_array(_ArrayVoxels(array, order, channels))
     return Volume(voxels, grid, channels=names, segments=read_segments(attributes), header=VERSIONS[version])
+
+
+def level_path(path: Path, number: int) -> Path:
+    """The path of an image's level, by its number, 0 for the finest.
+
+    Raises:
+        InputError: if it has none of that number, or the path names a level already.
+    """
+    group, name = _group(path)
+    _, told = read_metadata(group)
+    levels = _multiscale(path, group, told.get("attributes", {})).levels
+    if name is not None:
+        raise InputError(f"{path}: names a level already. Leave out --level, or name the image, {group}.")
+    if not 0 <= number < len(levels):
+        raise InputError(
+            f"{path}: has {counted(len(levels), 'level')}, counted from 0, the finest. Received: --level {number}"
+        )
+    return group / levels[number].path
 
 
 def _group(path: Path) -> tuple[Path, str | None]:
@@ -145,6 +159,33 @@ def _level(path: Path, multiscale: Multiscale, name: str | None) -> Level:
     if not found:
         raise InputError(f"{path}: is no level of its image; those are {', '.join(e.path for e in multiscale.levels)}.")
     return found[0]
+
+
+def _plain_grid(multiscale: Multiscale, level: Level, array: Any) -> Grid:
+    """The grid of a level by the metadata."""
+    z, y, x = (int(array.shape[axis]) for axis in multiscale.order[:3])
+    return Grid(
+        (z, y, x),
+        multiscale.lengths(level.scale),
+        multiscale.lengths(level.translation)[::-1],
+        unit=multiscale.unit,
+        placed=multiscale.placed,
+    )
+
+
+def _told_grid(path: Path, group: Path, multiscale: Multiscale, level: Level, plain: Grid, text: object) -> Grid:
+    """The grid of a level, turned as that of the finest is by the line beside the metadata, which know no directions.
+
+    Their translations are along the axes of the voxels.
+    """
+    finest = multiscale.levels[0]
+    if level is finest:
+        return grid_from_text(text, plain)
+    first = _plain_grid(multiscale, finest, open_array(path, group / finest.path))
+    turned = grid_from_text(text, first)
+    moved = np.array(turned.direction) @ (np.array(plain.origin) - np.array(first.origin))
+    a, b, c = (float(value) for value in np.array(turned.origin) + moved)
+    return replace(plain, origin=(a, b, c), direction=turned.direction, placed=turned.placed)
 
 
 def _check_chunk(path: Path, array: Any) -> None:

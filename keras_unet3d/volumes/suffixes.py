@@ -25,6 +25,12 @@ def within_zarr(path: str | os.PathLike[str]) -> bool:
     return any(suffix_of(each.name) in _FOLDERS for each in (path, *path.parents) if each.name)
 
 
+def shown_name(path: Path) -> str:
+    """The name of a file; of what lies in a folder of Zarr, with that folder: ``brain.ome.zarr/2``."""
+    folder = next((each for each in (path, *path.parents) if suffix_of(each.name) in _FOLDERS), path)
+    return path.relative_to(folder.parent).as_posix()
+
+
 def suffix_of(path: str | os.PathLike[str]) -> str:
     """The suffix that decides the format, in lower case: ``.nii.gz``, ``.seg.nrrd``, ``.ome.tif``, ``.tif``."""
     name = split_dataset(path)[0].name.lower()

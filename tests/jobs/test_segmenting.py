@@ -346,3 +346,20 @@ def test_statistics_of_the_volume_are_not_gathered_again(file, tmp_path, model):
     assert plans[0].statistics == "volume"
     assert 0.5 < plans[0].done == shares[0] < 1
     assert shares[-1] == pytest.approx(1)
+
+
+def test_a_level_is_segmented_as_the_image_that_it_is(tmp_path, one):
+    pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
+    grid = unet3d.Grid((8, 8, 300), (2.0, 2.0, 1.0), unit="µm")
+    voxels = np.random.default_rng(0).normal(size=(*grid.shape, 1)).astype(np.float32)
+    brain = tmp_path / "brain.ome.zarr"
+    unet3d.write_image(brain, unet3d.Volume(voxels, grid))
+    unet3d.segment(brain, tmp_path / "labels.nii", model=one, options=options(level=1))
+    labels, coarse = unet3d.read_labels(tmp_path / "labels.nii"), unet3d.read_image(brain / "1")
+    assert coarse.grid.shape == (8, 8, 150)
+    assert labels.grid.matches(coarse.grid)
+    alone = unet3d.segment(coarse, model=one, options=options())
+    np.testing.assert_array_equal(labels.voxels, alone.labels.voxels)
+    assert unet3d.plan_segmentation(brain, model=one, options=options(level=1)).plan.tiles.volume == (8, 8, 150)
+    with pytest.raises(unet3d.InputError, match="A volume in memory has one resolution"):
+        unet3d.segment(coarse, model=one, options=options(level=1))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_unet3d.volumes import stem_of, suffix_of
-from keras_unet3d.volumes.suffixes import split_channel, split_dataset, within_zarr
+from keras_unet3d.volumes.suffixes import shown_name, split_channel, split_dataset, within_zarr
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,11 @@ def test_the_name_of_a_folder_is_whole(tmp_path):
     assert stem_of(tmp_path / "1.2.840.7") == "1.2.840.7"
     (tmp_path / "brain.ome.zarr").mkdir()
     assert stem_of(tmp_path / "brain.ome.zarr") == "brain"
+
+
+def test_a_level_is_shown_with_its_image():
+    assert shown_name(Path("a/brain.ome.zarr/2")) == "brain.ome.zarr/2"
+    assert shown_name(Path("a/brain.nii.gz")) == "brain.nii.gz"
 
 
 def test_groups_and_arrays_within_zarr_are_known_by_the_folder_s_name():
