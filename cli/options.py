@@ -87,6 +87,27 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class Region(click.ParamType):  # type: ignore[type-arg]
+    """A part of a volume, as in ``'z=100:200 x=50:'``."""
+
+    name = "region"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        """What the help shows for a value."""
+        return "'z=100:200 x=50:'"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read what was typed; click hands a value that was read before in again."""
+        from keras_unet3d.volumes.region import Region
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return Region.parse(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
 class Setting(click.ParamType):  # type: ignore[type-arg]
     """``network.filters=16``: the name of a setting and a TOML value; a value that is no TOML is text."""
 

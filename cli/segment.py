@@ -12,6 +12,7 @@ import click
 from unet3d_cli.options import (
     Channels,
     Memory,
+    Region,
     SectionedCommand,
     debug_option,
     json_option,
@@ -39,7 +40,7 @@ Pair = tuple[Image, Path | None]
 SECTIONS = {
     "Model": ("models", "precision", "statistics", "mirrored"),
     "Results": ("out_dir", "report", "probabilities", "uncertainty", "keep", "annotated_slices", "unlabeled", "dense"),
-    "Parts of large images": ("level",),
+    "Parts of large images": ("region", "level"),
     "Afterwards, to each class but the background": ("largest_component", "min_size_mm3", "fill_holes"),
     "Memory and time": ("memory", "plan_only", "resume"),
     "Several processes": WORKERS,
@@ -105,6 +106,12 @@ SECTIONS = {
     help="Write a page to judge the result by, too: slices, a 3D view, volumes, uncertainty. It opens offline.",
 )
 @click.option(
+    "--region",
+    type=Region(),
+    help="Segment this part of IN alone, in voxels counted from 0; OUT lies where the part does, with the labels that "
+    "all of IN would get there.",
+)
+@click.option(
     "--level",
     type=click.IntRange(min=0),
     metavar="N",
@@ -162,7 +169,8 @@ def command(
       unet3d segment scan.nii.gz labels.nii.gz --keep annotation.nii.gz
       unet3d segment scan.nii.gz labels.nii.gz --report report.html
       unet3d segment a.nii.gz b.nii.gz --out-dir segmented
-    A coarser level of an OME-Zarr image:
+    A part of an image, and a coarser level of an OME-Zarr:
+      unet3d segment scan.nii.gz part.nii.gz --region 'z=100:200 x=50:'
       unet3d segment brain.ome.zarr labels.ome.zarr --level 2
     What will it take, and with less memory?
       unet3d segment scan.nii.gz --plan

@@ -26,6 +26,8 @@ def print_notes(note: Any, planned: SegmentationPlan) -> None:
     """
     if planned.resampled:
         note(planned.resampled)
+    if planned.region:
+        note(f"Region {planned.region}")
     note(f"{planned.plan}.")
     note(f"Computing in {planned.precision}; statistics of normalisation: {STATISTICS[planned.statistics]}.")
     if planned.done:
@@ -46,6 +48,7 @@ def facts(planned: SegmentationPlan) -> dict[str, str]:
     plain = {
         "volume": named(tiles.volume),
         **({"resampled": planned.resampled} if planned.resampled else {}),
+        **({"region": planned.region} if planned.region else {}),
         "tiles": f"{number} of {named(tiles.tile)}{slabs}",
         "work": f"{twice}; {plan.flop / prod(tiles.volume) / 1e6:.3g} million operations per voxel",
         "memory": f"{shown(plan.memory)} at the peak; {shown(plan.budget)} may be taken",
@@ -63,6 +66,7 @@ def as_json(planned: SegmentationPlan) -> dict[str, Any]:
     return {
         "volume": _by_axis(tiles.volume),
         "resampled": planned.resampled or None,
+        "region": planned.region or None,
         "tiles": len(tiles),
         "counts": _by_axis(tiles.counts),
         "tile": _by_axis(tiles.tile),

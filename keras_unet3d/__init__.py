@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from keras_unet3d.phantom import write_phantom_dataset
     from keras_unet3d.quiet import quiet_tensorflow
     from keras_unet3d.training.settings import Settings, read_settings
-    from keras_unet3d.volumes import Grid, Volume, read_image, read_labels, write_image, write_labels
+    from keras_unet3d.volumes import Grid, Region, Volume, read_image, read_labels, write_image, write_labels
 
 __all__ = [
     "AnnotatedSlices",
@@ -70,6 +70,7 @@ __all__ = [
     "Meaning",
     "Part",
     "PostProcessing",
+    "Region",
     "Report",
     "SegmentOptions",
     "Segmentation",
@@ -150,7 +151,7 @@ _ROOMS = {
     "keras_unet3d.phantom": ("write_phantom_dataset",),
     "keras_unet3d.quiet": ("quiet_tensorflow",),
     "keras_unet3d.training.settings": ("Settings", "read_settings"),
-    "keras_unet3d.volumes": ("Grid", "Volume", "read_image", "read_labels", "write_image", "write_labels"),
+    "keras_unet3d.volumes": ("Grid", "Region", "Volume", "read_image", "read_labels", "write_image", "write_labels"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -12,6 +12,7 @@ from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.inference.budget import default_budget, held_memory
 from keras_unet3d.inference.devices import chosen_precision, devices, gpu_memory
 from keras_unet3d.inference.ensemble import Ensemble
+from keras_unet3d.inference.excerpt import Excerpt
 from keras_unet3d.inference.mirrored_axes import axis_combinations, common_axes
 from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.network_predictor import NetworkPredictor
@@ -69,6 +70,7 @@ class SegmentationJob(VolumeJob):
         *,
         grid: Grid | None = None,
         in_memory: bool = False,
+        excerpt: Excerpt | None = None,
     ) -> None:
         """Plan.
 
@@ -80,11 +82,12 @@ class SegmentationJob(VolumeJob):
             unfinished: where results go, and what another process began; without, `run` keeps them in memory.
             grid: of the same place, that results are resampled to; None is that of `volume`.
             in_memory: whether the budget has to suffice for results in memory, too.
+            excerpt: as for `VolumeJob`.
 
         Raises:
             InputError: if the options cannot be met; nothing was computed.
         """
-        super().__init__(volume, options, scheme, unfinished, grid=grid, in_memory=in_memory)
+        super().__init__(volume, options, scheme, unfinished, grid=grid, in_memory=in_memory, excerpt=excerpt)
         self._members = members
         self._devices = devices()
         agrees = all(member.bfloat16_agrees for member in members)

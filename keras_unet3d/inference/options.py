@@ -7,6 +7,7 @@ from typing import Literal
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.postprocessing import PostProcessing
 from keras_unet3d.network.work import Precision
+from keras_unet3d.volumes.region import Region
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class SegmentOptions:
         report: where a page to judge the result by is written: slices, a 3D view, volumes, uncertainty.
         post_processing: of the labels.
         resume: go on with what a killed segmentation into the same output has done.
+        region: the part that is segmented, as it is in the whole; None is all.
         level: of an OME-Zarr image, 0 for the finest; None takes what the path names, else the finest.
 
     Raises:
@@ -39,6 +41,7 @@ class SegmentOptions:
     report: str | Path | None = None
     post_processing: PostProcessing = field(default_factory=PostProcessing)
     resume: bool = False
+    region: Region | None = None
     level: int | None = None
 
     @property

@@ -82,7 +82,7 @@ class Outcome:
     uncertainty: Voxels | None = None
 
     @classmethod
-    def of(cls, results: Results, grid: Grid, onto: Grid) -> "Outcome":
+    def of(cls, results: "Results | Outcome", grid: Grid, onto: Grid) -> "Outcome":
         """Results on `grid` as they are on `onto`, a grid of the same place."""
         if grid == onto:
             return cls(results.classes, results.probabilities, results.uncertainty)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import shown
+from keras_unet3d.inference.excerpt import Excerpt
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.planning import Plan
 from keras_unet3d.inference.postprocessing import BYTES_PER_VOXEL, ClassChange, background_of, postprocess
@@ -63,6 +64,7 @@ class VolumeJob(ABC):
         *,
         grid: Grid | None = None,
         in_memory: bool = False,
+        excerpt: Excerpt | None = None,
     ) -> None:
         """Check what does not depend on who computes.
 
@@ -74,12 +76,14 @@ class VolumeJob(ABC):
                 memory.
             grid: of the same place, that results are resampled to; None is that of `volume`.
             in_memory: whether the budget has to suffice for results in memory, too.
+            excerpt: whose `volume` and `grid` these are, where results are wanted of a region.
 
         Raises:
             InputError: if the options cannot be met.
         """
         self.volume, self._options, self._scheme = volume, options, scheme
         self._unfinished, self._in_memory = unfinished, in_memory
+        self._excerpt = excerpt
         self.grid = grid or volume.grid
         self.warnings: list[str] = []
         self._check_post_processing()
@@ -105,7 +109,11 @@ class VolumeJob(ABC):
         results = self._results()
         with ExitStack() as opened:
             self._compute(self._image(opened), results, progress)
-        outcome, changes = self._post_processed(Outcome.of(results, self.volume.grid, self.grid))
+        if self._excerpt is not None:
+            outcome = self._excerpt.outcome(results)
+        else:
+            outcome = Outcome.of(results, self.volume.grid, self.grid)
+        outcome, changes = self._post_processed(outcome)
         return Segmented(outcome, self._scheme, kept, changes)
 
     def prepare(self, progress: Progress = lambda _: None) -> None:
@@ -143,7 +151,7 @@ class VolumeJob(ABC):
     def _image(self, opened: ExitStack) -> Voxels:
         """The image; one that is resampled as it is read is so once, into a file, as it is read several times."""
         voxels: Voxels = self.volume.voxels
-        if not isinstance(voxels, ResampledVoxels):
+        if not isinstance(getattr(voxels, "whole", voxels), ResampledVoxels):
             return voxels
         if self._unfinished is not None:
             folder = self._unfinished.folder
@@ -155,7 +163,7 @@ class VolumeJob(ABC):
         """Offset and scale of the volume; the statistics that networks normalise by are fixed, too."""
         intensity = self._unfinished.intensity if self._unfinished is not None else None
         if intensity is None:
-            intensity = predictor.intensity(image)
+            intensity = predictor.intensity(self._excerpt.working.voxels if self._excerpt else image)
             if self._unfinished is not None:
                 self._unfinished.note_intensity(intensity)
         self._prepare(image, intensity, progress)
@@ -186,6 +194,11 @@ class VolumeJob(ABC):
         wanted = self._options.post_processing
         if not wanted.wanted:
             return
+        if self._excerpt is not None:
+            raise InputError(
+                "Components and holes of a region are not those of the volume. Leave out --largest-component, "
+                "--min-size and --fill-holes, or --region."
+            )
         background_of(self._scheme)
         wanted.fewest_voxels(self.grid)
         self.warnings += filter(None, [wanted.assumed_unit(self.grid)])

@@ -33,6 +33,8 @@ def facts_of(
         "--tta": options.mirrored,
         "probabilities": bool(options.probabilities),
         "uncertainty": options.computes_uncertainty,
+        "region": str(options.region) if options.region else None,
+        "level": options.level,
     }
 
 

@@ -17,12 +17,14 @@ from keras_unet3d.serving.client import Client
 from keras_unet3d.volumes import Volume, open_image, read_labels, write_image, write_labels
 from keras_unet3d.volumes.levels import at_level
 from keras_unet3d.volumes.outputs import check_page
+from keras_unet3d.volumes.part import part_of
 from keras_unet3d.volumes.voxels import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from keras_unet3d.annotation import Meaning
+    from keras_unet3d.inference.excerpt import Excerpt
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.planning import Plan
     from keras_unet3d.inference.postprocessing import ClassChange
@@ -87,6 +89,8 @@ class SegmentationPlan:
         warnings: what the user should know.
         resampled: how the image is resampled to the model's working spacing, a sentence; empty where it is not. The
             plan is for the resampled one.
+        region: which part of the image is segmented, and what is read for it, a sentence; empty for all of it. The plan
+            is for what is read.
     """
 
     plan: Plan
@@ -96,6 +100,7 @@ class SegmentationPlan:
     seconds: float | None
     warnings: tuple[str, ...]
     resampled: str = ""
+    region: str = ""
 
 
 def plan_segmentation(
@@ -120,13 +125,14 @@ def plan_segmentation(
     Raises:
         InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
     """
-    image = _at_level(image, options)
+    image = image_at_level(image, options)
     with ExitStack() as opened:
         if keep is not None:
             image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
         working, job = segmentation_job(image, model, options, opened, None, in_memory=in_memory)
         warnings = (*working.warnings, *job.warnings)
-        return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, warnings, working.resampled)
+        said = warnings, working.resampled, working.region
+        return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, *said)
 
 
 def segment(
@@ -173,13 +179,14 @@ def segment(
         raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
     if options.report is not None:
         check_page(options.report)  # not after the work
-    image = _at_level(image, options)
+    image = image_at_level(image, options)
     models = described_models(model)
     scheme = models[0][1].scheme
     facts = facts_of(image, models, options, keep) if output is not None else {}
     kept = None
     if keep is not None:
         image, kept = read_annotated(image, keep, scheme, meaning)
+        kept = kept[options.region.box(image.grid.shape, image.source).slices] if options.region else kept
     with ExitStack() as opened:
         unfinished = None
         if output is not None:
@@ -187,9 +194,8 @@ def segment(
         working, job = segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
         volume, warnings = working.image, (*working.warnings, *job.warnings)
         if on_plan is not None:
-            on_plan(
-                SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, warnings, working.resampled)
-            )
+            said = warnings, working.resampled, working.region
+            on_plan(SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, *said))
         segmented = job.run(kept, progress or (lambda _: None))
         labels = replace(volume, voxels=as_array(segmented.labels), segments=scheme.segments, channels=())
         chances = None
@@ -220,7 +226,7 @@ def segment(
         )
 
 
-def _at_level(image: Any, options: SegmentOptions | None) -> Any:
+def image_at_level(image: Any, options: SegmentOptions | None) -> Any:
     """The image that is meant: the level that is asked for, by its path."""
     if options is None or options.level is None:
         return image
@@ -255,15 +261,55 @@ def segmentation_job(
     *,
     in_memory: bool,
 ) -> tuple[WorkingImage, VolumeJob]:
-    """Open the image, load the models, and plan."""
+    """Open the image, or the region of it, load the models, and plan."""
+    from keras_unet3d.inference.excerpt import Excerpt
     from keras_unet3d.inference.options import SegmentOptions
 
     models = described_models(model)
     if not isinstance(image, Volume):
         image = opened.enter_context(open_image(image, scratch=unfinished.folder if unfinished else None))
     working = WorkingImage.of(image, [description for _, description in models])
+    excerpt = None
+    if options is not None and options.region is not None:
+        box = options.region.box(image.grid.shape, image.source or "the image")
+        excerpt = Excerpt.of(image, working.volume, box, models[0][1].geometry.geometry)
+        working = replace(working, image=part_of(image, box), volume=excerpt.volume, region=excerpt.sentence)
+    job = _job_of(working, models, options or SegmentOptions(), unfinished, excerpt, in_memory=in_memory)
+    if excerpt is not None:
+        _check_statistics(job)
+    return working, job
+
+
+def _check_statistics(job: VolumeJob) -> None:
+    """A region is as it would be in the whole: statistics of the whole are not known, and those of tiles are others.
+
+    Raises:
+        InputError: if the networks normalise by the statistics of the volume.
+    """
+    if job.statistics == "volume":
+        raise InputError(
+            "This model normalises by the statistics of the whole volume, which are not gathered for a region. Leave "
+            "out --region, or ask for the statistics of each tile: --statistics current."
+        )
+    if job.statistics == "current":
+        job.warnings.append(
+            "This model normalises by the statistics of each tile: labels of a region can differ from those that the "
+            "whole volume gives there."
+        )
+
+
+def _job_of(
+    working: WorkingImage,
+    models: Sequence[tuple[Any, ModelDescription]],
+    options: SegmentOptions,
+    unfinished: Unfinished | SharedWork | None,
+    excerpt: Excerpt | None,
+    *,
+    in_memory: bool,
+) -> VolumeJob:
+    """Load the models, and plan."""
     if any(isinstance(each, Client) for each, _ in models):
-        return working, _served_job(working, models, options or SegmentOptions(), unfinished, in_memory=in_memory)
+        return _served_job(working, models, options, unfinished, excerpt, in_memory=in_memory)
 
     from keras_unet3d.inference.job import Member, SegmentationJob
 
@@ -282,16 +328,16 @@ def segmentation_job(
             for network in loaded.networks
         ]
     scheme = models[0][1].scheme
-    job = SegmentationJob(
+    return SegmentationJob(
         working.volume,
         members,
-        options or SegmentOptions(),
+        options,
         scheme,
         unfinished,
-        grid=image.grid,
+        grid=working.image.grid,
         in_memory=in_memory,
+        excerpt=excerpt,
     )
-    return working, job
 
 
 def _served_job(
@@ -299,6 +345,7 @@ def _served_job(
     models: Sequence[tuple[Any, ModelDescription]],
     options: SegmentOptions,
     unfinished: Unfinished | SharedWork | None,
+    excerpt: Excerpt | None,
     *,
     in_memory: bool,
 ) -> VolumeJob:
@@ -308,4 +355,6 @@ def _served_job(
     if len(models) > 1:
         raise InputError("Expected one served model, or any number of others. Export several as one to serve them.")
     (client, _), *_ = models
-    return ServedJob(working.volume, client, options, unfinished, grid=working.image.grid, in_memory=in_memory)
+    return ServedJob(
+        working.volume, client, options, unfinished, grid=working.image.grid, in_memory=in_memory, excerpt=excerpt
+    )

@@ -12,7 +12,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models
 from keras_unet3d.jobs.sameness import facts_of
-from keras_unet3d.jobs.segmenting import SegmentationPlan, segmentation_job
+from keras_unet3d.jobs.segmenting import SegmentationPlan, image_at_level, segmentation_job
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.suffixes import stem_of, within_zarr
 
@@ -137,6 +137,7 @@ def segment_in_blocks(
         InputError: if image and model do not fit each other, or something is asked for that blocks cannot give.
         WorkError: if the result cannot be written, or workers were lost again and again.
     """
+    image = image_at_level(image, options)
     files = (image,) if isinstance(image, str | Path) else tuple(image)
     models = model if isinstance(model, list | tuple) else [model]
     request = BlockRequest(
@@ -293,6 +294,8 @@ def _check(request: BlockRequest, output: PathLike) -> None:
             f"{', '.join(asked)}: not to be had from several processes, of which none sees the whole. Leave that "
             f"out, or --dask and --part."
         )
+    if options.region is not None:
+        raise InputError("--region is segmented by one process. Leave out --dask and --part.")
     if not within_zarr(output):
         raise InputError(
             f"{output}: several processes write into an OME-Zarr image. Name one, such as {stem_of(output)}.ome.zarr."

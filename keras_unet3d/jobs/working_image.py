@@ -26,12 +26,14 @@ class WorkingImage:
         image: as it is.
         volume: on the working grid; the image itself where nothing is resampled.
         resampled: how it is resampled, a sentence; empty where it is not.
+        region: which part of an image this is, a sentence; empty for all of it.
         warnings: sentences.
     """
 
     image: Volume
     volume: Volume
     resampled: str = ""
+    region: str = ""
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -68,7 +70,7 @@ class WorkingImage:
             volume,
             f"{name}: resampled from voxels of {named(grid.spacing, grid.unit)} to the model's {working}, which makes "
             f"{named(expected.shape)} of {named(grid.shape)}, and labels back.",
-            tuple(warnings),
+            warnings=tuple(warnings),
         )
 
 

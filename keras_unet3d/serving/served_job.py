@@ -9,6 +9,7 @@ import numpy as np
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import default_budget, held_memory
 from keras_unet3d.inference.ensemble import Ensemble
+from keras_unet3d.inference.excerpt import Excerpt
 from keras_unet3d.inference.mirrored_axes import axis_combinations, common_axes
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.planning import Plan
@@ -45,6 +46,7 @@ class ServedJob(VolumeJob):
         *,
         grid: Grid | None = None,
         in_memory: bool = False,
+        excerpt: Excerpt | None = None,
     ) -> None:
         """Plan.
 
@@ -55,12 +57,15 @@ class ServedJob(VolumeJob):
             unfinished: as for `VolumeJob`.
             grid: as for `VolumeJob`.
             in_memory: as for `VolumeJob`.
+            excerpt: as for `VolumeJob`.
 
         Raises:
             InputError: if the options cannot be met; no tile was sent.
         """
         description = client.description
-        super().__init__(volume, options, description.scheme, unfinished, grid=grid, in_memory=in_memory)
+        super().__init__(
+            volume, options, description.scheme, unfinished, grid=grid, in_memory=in_memory, excerpt=excerpt
+        )
         self._client = client
         if options.precision == "bfloat16":
             raise InputError("A server computes in the precision of its model, float32. Leave out --precision.")

@@ -3,6 +3,7 @@
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.opening import open_image
 from keras_unet3d.volumes.reading import read_image, read_labels
+from keras_unet3d.volumes.region import Region
 from keras_unet3d.volumes.suffixes import stem_of, suffix_of
 from keras_unet3d.volumes.volume import Grid, Segment, Volume
 from keras_unet3d.volumes.whole_file import written_whole, written_whole_folder
@@ -11,6 +12,7 @@ from keras_unet3d.volumes.writing import write_image, write_labels
 __all__ = [
     "Box",
     "Grid",
+    "Region",
     "Segment",
     "Volume",
     "open_image",

@@ -155,8 +155,12 @@ def _header(path: Path, volume: Volume) -> Any:
     import nibabel
 
     known = volume.header
-    if isinstance(known, nibabel.Nifti1Header) and _grid(path, known) == volume.grid:
-        return known.copy()
+    if isinstance(known, nibabel.Nifti1Header):
+        whole = _grid(path, known)
+        if whole == volume.grid:
+            return known.copy()
+        if whole.placed and whole == replace(volume.grid, shape=whole.shape, origin=whole.origin):
+            return _moved(known.copy(), whole, volume.grid)
     grid = volume.grid.in_unit({"cm": "mm", "nm": "µm"}.get(volume.grid.unit, volume.grid.unit))
     long = max(*grid.shape, *volume.voxels.shape) > _LONGEST_AXIS
     header = nibabel.Nifti2Header() if long else nibabel.Nifti1Header()
@@ -168,6 +172,16 @@ def _header(path: Path, volume: Volume) -> Any:
     header.set_qform(affine, code=1 if orthogonal else 0)
     header.set_sform(affine, code=1)
     header.set_xyzt_units(next((name for name, unit in _UNITS.items() if unit == grid.unit), "unknown"))
+    return header
+
+
+def _moved(header: Any, whole: Grid, part: Grid) -> Any:
+    """The header of a part of what was read; sform and qform can put it at different places, and both stay."""
+    start = np.append(np.linalg.solve(whole.affine, [*part.origin, 1])[:3], 1)
+    for row, place in zip("xyz", header.get_sform() @ start, strict=False):
+        header[f"srow_{row}"][3] = place
+    for row, place in zip("xyz", header.get_qform() @ start, strict=False):
+        header[f"qoffset_{row}"] = place
     return header
 
 

@@ -1,6 +1,6 @@
 """Voxels and where they lie in space."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,12 @@ class Grid:
         corners = np.array(np.meshgrid(*([0, size - 1] for size in self.shape[::-1]), [1])).reshape(4, -1)
         there = other.in_unit(self.unit).affine[:3] @ corners
         return bool(np.abs(self.affine[:3] @ corners - there).max() <= tolerance * min(self.spacing))
+
+    def part(self, start: Sequence[int], shape: tuple[int, int, int]) -> "Grid":
+        """The grid of the voxels from `start` (z, y, x) on, so many of them."""
+        z, y, x = start
+        a, b, c, _ = (float(value) for value in self.affine @ [x, y, z, 1])
+        return replace(self, shape=shape, origin=(a, b, c))
 
     @property
     def carries_no_space(self) -> bool:

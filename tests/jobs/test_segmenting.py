@@ -363,3 +363,99 @@ def test_a_level_is_segmented_as_the_image_that_it_is(tmp_path, one):
     assert unet3d.plan_segmentation(brain, model=one, options=options(level=1)).plan.tiles.volume == (8, 8, 150)
     with pytest.raises(unet3d.InputError, match="A volume in memory has one resolution"):
         unet3d.segment(coarse, model=one, options=options(level=1))
+
+
+REGION = unet3d.Region(z=(20, 33), x=(9, None))
+PART = np.s_[20:33, :, 9:]
+
+
+def test_a_region_is_that_part_of_all_results_where_it_lies(tmp_path, image, one):
+    turned = ((0.6, -0.8, 0.0), (0.8, 0.6, 0.0), (0.0, 0.0, 1.0))
+    grid = replace(image.grid, origin=(-30.0, 40.0, 5.0), direction=turned)
+    whole_image = replace(image, grid=grid)
+    for suffix in (".nii.gz", ".nrrd", ".tif"):
+        file = tmp_path / f"image{suffix}"
+        unet3d.write_image(file, whole_image)
+        results = {}
+        for name, region in (("whole", None), ("part", REGION)):
+            paths = [tmp_path / f"{name}_{what}{suffix}" for what in ("labels", "chances", "unsure")]
+            asked = options(probabilities=paths[1], uncertainty=paths[2], region=region)
+            done = unet3d.segment(file, paths[0], model=one, options=asked)
+            results[name] = unet3d.read_labels(paths[0]), *map(unet3d.read_image, paths[1:])
+        assert done.shape == (13, 20, 15)
+        assert sum(done.shares.values()) == pytest.approx(1)
+        np.testing.assert_array_equal(results["part"][0].voxels, results["whole"][0].voxels[PART])
+        for part, whole in zip(results["part"], results["whole"], strict=True):
+            np.testing.assert_allclose(part.voxels, whole.voxels[PART], atol=1e-5)
+            assert part.grid.shape == (13, 20, 15)
+            np.testing.assert_allclose(
+                part.grid.affine @ [0, 0, 0, 1], whole.grid.affine @ [9, 0, 20, 1], rtol=1e-5, atol=1e-4
+            )
+            np.testing.assert_allclose(part.grid.direction, whole.grid.direction, atol=1e-6)
+
+
+def test_a_region_of_a_nifti_keeps_both_of_its_places(tmp_path, image, one):
+    import nibabel
+
+    header = nibabel.Nifti1Header()
+    header.set_data_shape(SHAPE[::-1])
+    header.set_sform(np.array([[0, -0.5, 0, 3], [1, 0, 0, 4], [0, 0, 2, 5], [0, 0, 0, 1]]), code=4)
+    header.set_qform(np.diag([0.5, 1, 2, 1]) + np.array([[0, 0, 0, 7]] * 3 + [[0] * 4]), code=1)
+    voxels = image.voxels[..., 0].transpose(2, 1, 0)
+    nibabel.save(nibabel.Nifti1Image(voxels, None, header), tmp_path / "image.nii")
+    unet3d.segment(tmp_path / "image.nii", tmp_path / "part.nii", model=one, options=options(region=REGION))
+    whole, part = (nibabel.load(tmp_path / name) for name in ("image.nii", "part.nii"))
+    for place in ("get_sform", "get_qform"):
+        of_whole, code = getattr(whole, place)(coded=True)
+        of_part, code_of_part = getattr(part, place)(coded=True)
+        assert code_of_part == code > 0
+        np.testing.assert_allclose(of_part @ [1, 2, 3, 1], of_whole @ [10, 2, 23, 1], rtol=1e-6)
+
+
+def test_a_region_is_planned_resumed_and_reported_like_a_volume(file, tmp_path, one):
+    asked = {"region": REGION, "report": tmp_path / "report.html"}
+    whole = unet3d.segment(file, tmp_path / "whole.nii", model=one, options=options(region=REGION))
+    planned = unet3d.plan_segmentation(file, model=one, options=options(region=REGION))
+    assert planned.plan.tiles == whole.plan.tiles
+    assert planned.plan.tiles.volume == (30, 20, 24)
+    assert planned.region == (
+        "x=9:24 y=0:20 z=20:33 of x=24 y=20 z=64, for which x=0:24 y=0:20 z=12:42 of x=24 y=20 z=64 goes through the "
+        "network."
+    )
+    interrupted(file, tmp_path / "labels.nii", one, share=0.6, **asked)
+    with pytest.raises(unet3d.InputError, match=r"another region \(z=20:33 y=: x=9:; now z=: y=: x=9:\)"):
+        unet3d.segment(
+            file,
+            tmp_path / "labels.nii",
+            model=one,
+            options=options(resume=True, **asked | {"region": unet3d.Region(x=(9, None))}),
+        )
+    unet3d.segment(file, tmp_path / "labels.nii", model=one, options=options(resume=True, **asked))
+    assert (tmp_path / "labels.nii").read_bytes() == (tmp_path / "whole.nii").read_bytes()
+    assert "x=15 y=20 z=13" in (tmp_path / "report.html").read_text()
+
+
+def test_an_annotation_of_the_volume_stays_in_a_region_of_it(file, image, tmp_path, one):
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[25] = 20
+    unet3d.write_labels(tmp_path / "a.nii", unet3d.Volume(painted, image.grid))
+    meaning = unet3d.Meaning(annotated_slices=unet3d.AnnotatedSlices(z=(25,)))
+    kept = unet3d.segment(
+        file, model=one, keep=tmp_path / "a.nii", meaning=meaning, options=options(region=REGION)
+    ).labels.voxels
+    plain = unet3d.segment(file, model=one, options=options(region=REGION)).labels.voxels
+    assert (kept[5] == 20).all()
+    np.testing.assert_array_equal(np.delete(kept, 5, axis=0), np.delete(plain, 5, axis=0))
+
+
+def test_what_a_region_cannot_have_is_refused_before_the_work(file, one, model):
+    def refused(model, match, **asked):
+        with pytest.raises(unet3d.InputError, match=match):
+            unet3d.plan_segmentation(file, model=model, options=options(**asked))
+
+    refused(one, r"image\.nii: has x=24 y=20 z=64; the region .* reaches outside", region=unet3d.Region(z=(60, 65)))
+    refused(model(normalization="group"), "statistics of the whole volume, which are not gathered", region=REGION)
+    planned = unet3d.plan_segmentation(
+        file, model=model(normalization="group"), options=options(region=REGION, statistics="current")
+    )
+    assert "labels of a region can differ" in planned.warnings[-1]

@@ -121,6 +121,17 @@ def test_labels_lie_on_the_images_own_grid_where_its_structures_are(tmp_path, im
     )
 
 
+@pytest.mark.parametrize("region", [unet3d.Region(z=(3, 9), x=(40, 61)), unet3d.Region((15, 16), (0, 1), (69, 70))])
+def test_a_region_is_resampled_as_in_the_whole(file, one, region):
+    whole, part = (
+        unet3d.segment(file, model=one, options=options(probabilities=True, region=each)) for each in (None, region)
+    )
+    place = region.box(SHAPE).slices
+    np.testing.assert_allclose(part.probabilities.voxels, whole.probabilities.voxels[place], atol=1e-4)
+    undecided = np.abs(part.probabilities.voxels[..., 0] - 0.5) < 0.05
+    assert ((part.labels.voxels == whole.labels.voxels[place]) | undecided).all()
+
+
 def test_it_is_said_before_the_work_and_planned_without_it(file, one, monkeypatch):
     from keras_unet3d.volumes.resampling import ResampledVoxels
 
