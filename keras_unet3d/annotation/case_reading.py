@@ -1,14 +1,20 @@
 """Reading one case: an image and its labels on one grid."""
 
+import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from keras_unet3d.annotation import neighbourhoods
 from keras_unet3d.annotation.dataset import Case, Dataset
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes import read_image, read_labels
 from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.opening import opened_file, opened_image
+from keras_unet3d.volumes.suffixes import within_zarr
+from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Volume
 
 
@@ -34,6 +40,28 @@ def read_case(dataset: Dataset, case: Case) -> tuple[Volume, Volume]:
     labels = _read(dataset, (case.labels,), lambda paths: read_labels(paths[0]))
     if isinstance(image, Problem) or isinstance(labels, Problem):
         raise CaseError(*(found for found in (image, labels) if isinstance(found, Problem)))
+    return _on_one_grid(dataset, case, image, labels)
+
+
+def open_large_case(dataset: Dataset, case: Case) -> tuple[Volume, Volume] | None:
+    """Open image and labels of a case of OME-Zarr that is large, to be read part by part; None for any other case.
+
+    Voxels are ``(z, y, x, channel)`` and ``(z, y, x, 1)``.
+    """
+    if case.labels is None or not all(map(within_zarr, (*case.images, case.labels))):
+        return None
+    opening = Opening(ExitStack(), whole=False)  # of which nothing is to be closed
+    image = _read(dataset, case.images, lambda paths: opened_image(paths, opening))
+    labels = _read(dataset, (case.labels,), lambda paths: opened_file(paths[0], opening))
+    if isinstance(image, Problem) or isinstance(labels, Problem):
+        return None
+    size = math.prod(image.voxels.shape) * image.voxels.dtype.itemsize
+    if size < neighbourhoods.LARGE or labels.voxels.shape[3] > 1 or labels.voxels.dtype.kind not in "biu":
+        return None
+    return _on_one_grid(dataset, case, image, labels)
+
+
+def _on_one_grid(dataset: Dataset, case: Case, image: Volume, labels: Volume) -> tuple[Volume, Volume]:
     _check_grids(dataset, case, image, labels)
     grid = image.grid
     if grid.carries_no_space:

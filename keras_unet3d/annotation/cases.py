@@ -1,6 +1,6 @@
 """Annotated volumes, read and checked: what training works on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +12,20 @@ from keras_unet3d.annotation.dataset import Case, Dataset
 from keras_unet3d.annotation.examination import examine
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
+from keras_unet3d.annotation.neighbourhoods import (
+    LabelledParts,
+    Neighbourhood,
+    WholeImage,
+    check_memory_of_parts,
+    with_margins,
+)
 from keras_unet3d.annotation.problems import Problem, raise_errors
 from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices, restrict_background
 from keras_unet3d.errors import InputError
+from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.intensity import volume_intensity
+from keras_unet3d.volumes.part import part_of
+from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.volume import Volume
 
 
@@ -26,16 +37,38 @@ class AnnotatedCase:
         name: what the case is called.
         image: float32 ``(z, y, x, channel)`` with its grid.
         class_index: int16 ``(z, y, x)``, `UNLABELED` where there is no label.
+        within: of which image this is a labelled part, which is read when it is wanted; None for a whole image.
     """
 
     name: str
     image: Volume
     class_index: NDArray[np.int16]
+    within: Neighbourhood | None = None
 
     @cached_property
     def annotated_slices(self) -> AnnotatedSlices:
         """The slices that hold the labels (`find_annotated_slices`); all of z where the labels are dense."""
         return find_annotated_slices(self.class_index != UNLABELED)
+
+    @property
+    def image_name(self) -> str:
+        """What the image is called that this is, or is a part of."""
+        return self.name if self.within is None else self.within.whole.name
+
+    def intensity(self, spacing: Spacing | None = None) -> NDArray[np.float32]:
+        """Offset and scale ``(channel, 2)`` of the raw image, the whole one where this is a part.
+
+        Args:
+            spacing: that the whole image is resampled to before; the case is so already.
+        """
+        return volume_intensity(self.image.voxels) if self.within is None else self.within.whole.intensity(spacing)
+
+    def surrounded(self, margins: Sequence[int]) -> "AnnotatedCase":
+        """The case with at least so many voxels (z, y, x) around its labels, where it is a part of an image."""
+        if self.within is None:
+            return self
+        within = with_margins(self.within, margins)
+        return self if within is self.within else _placed(self.name, within, self.class_index, self.within.box)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,27 +96,33 @@ class AnnotatedDataset:
         return len(self.cases)
 
 
-def load_cases(dataset: Dataset, meaning: Meaning | None = None, *, to_learn: bool = True) -> AnnotatedDataset:
+def load_cases(
+    dataset: Dataset, meaning: Meaning | None = None, *, to_learn: bool = True, in_parts: bool = False
+) -> AnnotatedDataset:
     """Read all cases of a dataset, images as float32 and labels as class indices.
 
     Args:
         dataset: from `read_dataset` or `dataset_from_pairs`.
         meaning: how to read unpainted voxels, where the files do not say.
         to_learn: whether a network is to learn from them, which needs two classes.
+        in_parts: whether the labelled parts of a large OME-Zarr become cases; else all of it is read.
 
     Raises:
         InputError: with all that is wrong, a line each.
     """
     meaning = meaning or Meaning()
-    found = examine(dataset, meaning, keep=True, to_learn=to_learn)
+    found = examine(dataset, meaning, keep=True, to_learn=to_learn, in_parts=in_parts)
     raise_errors(found.problems)
     scheme = found.scheme
     if scheme is None:
         raise RuntimeError("A dataset without errors has a label scheme.")
-    cases = []
+    cases: list[AnnotatedCase] = []
     while found.facts:
         facts, (image, labels) = found.facts.pop(0), found.volumes.pop(0)
-        cases.append(_annotated(facts.case, image, labels, scheme, meaning))
+        if isinstance(labels, LabelledParts):
+            cases += _annotated_parts(facts.case, image, labels, scheme, meaning)
+        else:
+            cases.append(_annotated(facts.case, image, labels, scheme, meaning))
     names = _channel_names(dataset, cases)
     warnings = tuple(problem for problem in found.problems if problem.severity == "warning")
     return AnnotatedDataset(tuple(cases), scheme, names, dataset.name, warnings)
@@ -114,6 +153,39 @@ def _annotated(case: Case, image: Volume, labels: Volume, scheme: LabelScheme, m
     if slices is not None:
         class_index = restrict_background(class_index, scheme.values.index(0), slices)
     return AnnotatedCase(case.name, image, class_index)
+
+
+def _annotated_parts(
+    case: Case, image: Volume, found: LabelledParts, scheme: LabelScheme, meaning: Meaning
+) -> list[AnnotatedCase]:
+    """A case for each labelled part."""
+    whole, slices = WholeImage(case.name, image), meaning.slices_of(case.name)
+    places = [Neighbourhood.around(whole, part.box) for part in found.parts]
+    check_memory_of_parts(case.name, places)
+    cases = []
+    for part, within in zip(found.parts, places, strict=True):
+        class_index = scheme.class_index(part.values)
+        if slices is not None:
+            class_index = restrict_background(class_index, scheme.values.index(0), slices.within(part.box))
+        class_index[~part.own] = UNLABELED
+        if (class_index != UNLABELED).any():
+            name = case.name if len(found.parts) == 1 else f"{case.name} {part.box}"
+            cases.append(_placed(name, within, class_index, part.box))
+    return cases
+
+
+def _placed(name: str, within: Neighbourhood, class_index: NDArray[np.int16], box: Box) -> AnnotatedCase:
+    """The case of a neighbourhood.
+
+    Args:
+        name: of it.
+        within: of it.
+        class_index: of the labels, or more.
+        box: where they lie in the image.
+    """
+    placed = np.full(within.box.shape, UNLABELED, np.int16)
+    placed[box.shifted([-first for first in within.box.start]).slices] = class_index
+    return AnnotatedCase(name, part_of(within.whole.volume, within.box), placed, within)
 
 
 def _channel_names(dataset: Dataset, cases: list[AnnotatedCase]) -> tuple[str, ...]:

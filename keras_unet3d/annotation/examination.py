@@ -3,9 +3,9 @@
 import os
 from dataclasses import dataclass, field
 
-from keras_unet3d.annotation.case_facts import CaseFacts, look_at
-from keras_unet3d.annotation.case_reading import CaseError, read_case
-from keras_unet3d.annotation.dataset import Dataset
+from keras_unet3d.annotation.case_facts import CaseFacts, look_at, look_at_parts, parts_of
+from keras_unet3d.annotation.case_reading import CaseError, open_large_case, read_case
+from keras_unet3d.annotation.dataset import Case, Dataset
 from keras_unet3d.annotation.dataset_checks import (
     check_channels,
     check_labels,
@@ -17,6 +17,7 @@ from keras_unet3d.annotation.dataset_checks import (
 from keras_unet3d.annotation.dataset_folder import read_dataset
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
+from keras_unet3d.annotation.neighbourhoods import LabelledParts
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.volume import Volume
@@ -29,17 +30,20 @@ class Examination:
     Attributes:
         problems: what is wrong and what looks wrong.
         facts: of the cases that could be read, in order.
-        volumes: image and labels of the same cases, empty unless they were to be kept.
+        volumes: image and labels of the same cases, empty unless they were to be kept; of large ones
+            the labelled parts.
         scheme: classes and their values, None where they could not be decided.
     """
 
     problems: list[Problem]
     facts: list[CaseFacts] = field(default_factory=list)
-    volumes: list[tuple[Volume, Volume]] = field(default_factory=list)
+    volumes: list[tuple[Volume, Volume | LabelledParts]] = field(default_factory=list)
     scheme: LabelScheme | None = None
 
 
-def examine(dataset: Dataset, meaning: Meaning, *, keep: bool, to_learn: bool = True) -> Examination:
+def examine(
+    dataset: Dataset, meaning: Meaning, *, keep: bool, to_learn: bool = True, in_parts: bool = False
+) -> Examination:
     """Read every case and find all that is wrong.
 
     Args:
@@ -47,6 +51,7 @@ def examine(dataset: Dataset, meaning: Meaning, *, keep: bool, to_learn: bool = 
         meaning: what the user says about unpainted voxels.
         keep: whether the volumes stay in memory; without, one case is held at a time.
         to_learn: whether a network is to learn from it, which needs two classes.
+        in_parts: whether of large images the labelled parts alone are read.
 
     Raises:
         InputError: if `meaning` contradicts itself or the dataset, whatever the files hold.
@@ -55,8 +60,7 @@ def examine(dataset: Dataset, meaning: Meaning, *, keep: bool, to_learn: bool = 
     found = Examination(list(dataset.problems))
     for case in dataset.cases:
         try:
-            volumes = read_case(dataset, case)
-            facts = look_at(dataset, case, volumes, meaning)
+            volumes, facts = _read(dataset, case, meaning, in_parts=in_parts)
         except CaseError as error:
             found.problems += error.problems
             continue
@@ -78,6 +82,18 @@ def examine(dataset: Dataset, meaning: Meaning, *, keep: bool, to_learn: bool = 
     return found
 
 
+def _read(
+    dataset: Dataset, case: Case, meaning: Meaning, *, in_parts: bool
+) -> tuple[tuple[Volume, Volume | LabelledParts], CaseFacts]:
+    """A case, and what is to be known of it."""
+    large = open_large_case(dataset, case) if in_parts else None
+    parts = parts_of(dataset, case, large, meaning) if large else None
+    if large is not None and parts is not None:
+        return (large[0], parts), look_at_parts(dataset, case, large[0], parts, meaning)
+    volumes = read_case(dataset, case)
+    return volumes, look_at(dataset, case, volumes, meaning)
+
+
 def check_dataset(dataset: str | os.PathLike[str] | Dataset, meaning: Meaning | None = None) -> list[Problem]:
     """Find all that is wrong with a dataset: what `load_cases` would refuse, and what it would warn of.
 
@@ -93,7 +109,7 @@ def check_dataset(dataset: str | os.PathLike[str] | Dataset, meaning: Meaning | 
     place = dataset.shown_folder if isinstance(dataset, Dataset) else os.fspath(dataset)
     try:
         files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
-        problems = examine(files, meaning or Meaning(), keep=False).problems
+        problems = examine(files, meaning or Meaning(), keep=False, in_parts=True).problems
     except InputError as error:
         return [Problem.of(place, error)]
     return sorted(problems, key=lambda problem: problem.severity != "error")

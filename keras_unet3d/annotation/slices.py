@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.volumes.box import Box
 
 _SLIP = 3  # voxels: a slip of the brush makes no annotated slice,
 _NEGLIGIBLE = 0.002  # nor does this share of the fullest one
@@ -92,6 +93,14 @@ class AnnotatedSlices:
                     f"The annotated slice {axis}={indices[-1]} lies outside the volume of {named(shape)}. "
                     f"Slices of {axis} are counted from 0 to {length - 1} (ITK-SNAP shows them from 1)."
                 )
+
+    def within(self, box: Box) -> "AnnotatedSlices":
+        """Those that go through a box, by their index in it."""
+        z, y, x = (
+            tuple(index - first for index in indices if first <= index < stop)
+            for indices, first, stop in zip(self.per_axis, box.start, box.stop, strict=True)
+        )
+        return AnnotatedSlices(z, y, x)
 
     def mask(self, shape: Sequence[int]) -> NDArray[np.bool_]:
         """True in the slices, False elsewhere; ``(z, y, x)`` of `shape`."""

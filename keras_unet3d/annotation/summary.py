@@ -10,7 +10,6 @@ from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset
 from keras_unet3d.annotation.labelled import labelled_positions
 from keras_unet3d.annotation.weights import class_counts
 from keras_unet3d.volumes.axes import AXES
-from keras_unet3d.volumes.intensity import volume_intensity
 
 SEEN_VOXELS = 20_000
 """Of a class in a case whose intensities are looked at, evenly spread: enough for a mean."""
@@ -126,8 +125,8 @@ def _intensities(dataset: AnnotatedDataset) -> dict[str, tuple[ClassIntensity, .
     """Of the classes, each case counting by its labelled voxels that are looked at."""
     seen: list[list[Any]] = [[] for _ in dataset.scheme.names]
     for case in dataset:
-        image = case.image.voxels
-        offset, scale = volume_intensity(image).T
+        image = case.image.voxels[:, :, :]
+        offset, scale = case.intensity().T
         for index, places in labelled_positions(case.class_index, SEEN_VOXELS).items():
             seen[index].append((image.reshape(-1, image.shape[-1])[places] - offset) / scale)
     found: dict[str, tuple[ClassIntensity, ...]] = {}

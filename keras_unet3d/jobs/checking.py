@@ -47,7 +47,7 @@ def check(dataset: str | Path | Dataset, meaning: Meaning | None = None) -> Chec
         meaning: how to read unpainted voxels, where the files do not say.
     """
     try:
-        read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning)
+        read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning, in_parts=True)
     except InputError:
         return Check(tuple(check_dataset(dataset, meaning)), None)
     return Check(read.warnings, summarize(read))

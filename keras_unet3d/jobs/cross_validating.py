@@ -135,7 +135,7 @@ def plan_cross_validation(
     if folds < 2:
         raise InputError(f"Expected 2 folds or more. Received: {folds}")
     of_fold = {"hold_out": "nothing", "minutes": settings.minutes and _minutes(settings.minutes, folds)}
-    plan = plan_fit(dataset, settings.model_copy(update=of_fold), meaning=meaning)
+    plan = plan_fit(dataset, settings.model_copy(update=of_fold), meaning=meaning, in_parts=False)
     classes = {row.name: [name for name, voxels in row.voxels.items() if voxels] for row in plan.summary.rows}
     return CrossValidationPlan(plan, tuple(case_folds(classes, folds, settings.seed)), settings.minutes)
 

@@ -96,6 +96,7 @@ def plan_fit(
     settings: Settings | None = None,
     *,
     meaning: Meaning | None = None,
+    in_parts: bool = True,
 ) -> FitPlan:
     """Read and check a dataset, and decide what is not set.
 
@@ -103,12 +104,13 @@ def plan_fit(
         dataset: a folder, or `keras_unet3d.annotation.dataset_from_pairs`.
         settings: what the user set; see `keras_unet3d.training.settings.Settings`.
         meaning: how to read unpainted voxels, where the files do not say.
+        in_parts: whether of a large OME-Zarr the labelled parts alone are read, each of which becomes a case.
 
     Raises:
         InputError: with all that is wrong with the dataset, a line each.
     """
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
-    return plan_for(load_cases(files, meaning), settings)
+    return plan_for(load_cases(files, meaning, in_parts=in_parts), settings)
 
 
 def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPlan:
@@ -302,12 +304,14 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
 def preparation_of(plan: FitPlan, listener: Listener) -> Preparation:
     """What becomes of each case before it is learned from; the listener is told where cases are resampled."""
     from keras_unet3d.training.held_out import Preparation
+    from keras_unet3d.training.surroundings import surroundings
     from keras_unet3d.training.working_spacing import resampling_sentence
 
     working = plan.settings.resampled_to
     if working is not None:
         listener.say(resampling_sentence(plan.dataset.cases, working))
-    return Preparation(plan.settings.intensity.of(plan.dataset.channel_names), working)
+    margins = surroundings(plan.settings, plan.dataset.cases)
+    return Preparation(plan.settings.intensity.of(plan.dataset.channel_names), working, margins)
 
 
 def train(

@@ -1,7 +1,8 @@
 """What is kept out of training to validate on: whole cases, or annotated slices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Final, Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.sampling import TrainingVolume
-from keras_unet3d.training.working_spacing import labels_of, resampled_case
+from keras_unet3d.training.working_spacing import labels_of, resampled_case, working_grid
+from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
+from keras_unet3d.volumes.resampling import axis_steps
 from keras_unet3d.volumes.spacing import Spacing
 
 Mode = Literal["auto", "cases", "slices", "nothing"]
@@ -49,16 +52,27 @@ class Preparation:
     Attributes:
         intensities: by which its image is normalised.
         spacing: the working spacing that it is resampled to; None leaves it as it is.
+        margins: voxels around labels, z, y, x, that tiles are made of; of large images no others are read.
     """
 
     intensities: Intensities = PER_VOLUME
     spacing: Spacing | None = None
+    margins: Triple = (0, 0, 0)
 
     def volume(self, case: AnnotatedCase) -> TrainingVolume:
-        """The case as it is learned from. An image that is not resampled is normalised in place."""
-        case = resampled_case(case, self.spacing)
-        self.intensities.normalise(case.image.voxels)
-        return TrainingVolume(case.name, case.image.voxels, case.class_index, case.image.grid.spacing)
+        """The case as it is learned from. An image in memory that is not resampled is normalised in place."""
+        raw, case = case, resampled_case(case, self.spacing)
+        voxels = case.image.voxels[:, :, :]
+        whole = "" if raw.within is None else raw.image_name
+        self.intensities.normalise(voxels, (lambda _: raw.intensity(self.spacing)) if whole else None)
+        return TrainingVolume(case.name, voxels, case.class_index, case.image.grid.spacing, whole)
+
+    def surrounded(self, case: AnnotatedCase) -> AnnotatedCase:
+        """The case with all that tiles around its labels are made of, where it is a part of a large image."""
+        steps = axis_steps(case.image.grid, working_grid(case, self.spacing))
+        return case.surrounded(
+            [ceil(margin * axis.step) + axis.radius for margin, axis in zip(self.margins, steps, strict=True)]
+        )
 
 
 USUAL: Final = Preparation()
@@ -80,7 +94,8 @@ def part(cases: Sequence[AnnotatedCase], mode: Mode, preparation: Preparation = 
     Raises:
         InputError: if cases are to be held out and only one has labels.
     """
-    labelled = sum(bool(_classes([case])) for case in cases)
+    cases = [preparation.surrounded(case) for case in cases]
+    labelled = sum(map(bool, _classes_of_images(cases).values()))
     if mode == "cases" and labelled < 2:
         raise InputError(
             "hold_out = 'cases' needs at least two cases with labels; the dataset has one. Hold out slices instead."
@@ -99,25 +114,26 @@ def part(cases: Sequence[AnnotatedCase], mode: Mode, preparation: Preparation = 
 
 def _part_cases(cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut | None:
     """Spare labelled cases, evenly spread; the first such choice that loses no class, None where each does."""
-    classes = [_classes([case]) for case in cases]
-    labelled = [number for number, found in enumerate(classes) if found]
+    classes = _classes_of_images(cases)
+    labelled = [image for image, found in classes.items() if found]
     count = min(max(round(CASE_SHARE * len(labelled)), 1), MOST_CASES)
     places = [round((number + 0.5) * len(labelled) / count - 0.5) for number in range(count)]
     for shift in range(len(labelled)):
         chosen = {labelled[(place + shift) % len(labelled)] for place in places}
-        kept = [found for number, found in enumerate(classes) if number not in chosen]
-        if set().union(*kept) == set().union(*classes):
+        kept = [found for image, found in classes.items() if image not in chosen]
+        if set().union(*kept) == set().union(*classes.values()):
             return _without_cases(cases, chosen, preparation)
     return None
 
 
-def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[int], preparation: Preparation) -> HeldOut:
-    volumes = [preparation.volume(case) for case in cases]
-    names = ", ".join(cases[number].name for number in sorted(chosen))
+def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[str], preparation: Preparation) -> HeldOut:
+    volumes = [(case.image_name, preparation.volume(case)) for case in cases]
+    images = list(dict.fromkeys(image for image, _ in volumes))
+    names = ", ".join(image for image in images if image in chosen)
     return HeldOut(
-        tuple(volume for number, volume in enumerate(volumes) if number not in chosen),
-        tuple(volume for number, volume in enumerate(volumes) if number in chosen),
-        f"Held out for validation: {len(chosen)} of {len(cases)} cases ({names}).",
+        tuple(volume for image, volume in volumes if image not in chosen),
+        tuple(volume for image, volume in volumes if image in chosen),
+        f"Held out for validation: {len(chosen)} of {len(images)} cases ({names}).",
     )
 
 
@@ -135,12 +151,9 @@ def _part_slices(cases: Sequence[AnnotatedCase], preparation: Preparation) -> He
     if _values(*(labels for both in maps for labels in both)) != _values(*(learned for learned, _ in maps)):
         return None
     volumes = [preparation.volume(case) for case in cases]
-    training = [
-        TrainingVolume(volume.name, volume.image, labels, volume.spacing)
-        for volume, (labels, _) in zip(volumes, maps, strict=True)
-    ]
+    training = [replace(volume, class_index=labels) for volume, (labels, _) in zip(volumes, maps, strict=True)]
     validation = [
-        TrainingVolume(volume.name, volume.image, labels, volume.spacing)
+        replace(volume, class_index=labels)
         for volume, (_, labels) in zip(volumes, maps, strict=True)
         if (labels != UNLABELED).any()
     ]
@@ -178,6 +191,14 @@ class _Slices:
             np.where(nearest < classes, nearest, unlabelled),
             np.where(nearest >= classes, nearest - classes, unlabelled),
         )
+
+
+def _classes_of_images(cases: Sequence[AnnotatedCase]) -> dict[str, set[int]]:
+    """By the name of each image: the parts of one are learned from, or held out, together."""
+    found: dict[str, set[int]] = {}
+    for case in cases:
+        found.setdefault(case.image_name, set()).update(_classes([case]))
+    return found
 
 
 def _classes(cases: Sequence[AnnotatedCase]) -> set[int]:

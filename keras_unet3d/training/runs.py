@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.file_lock import locked
-from keras_unet3d.volumes.suffixes import split_dataset
+from keras_unet3d.volumes.stamp import stamp
 from keras_unet3d.volumes.whole_file import written_whole
 
 CHANGEABLE = {"recompute", "augment_on"}
@@ -65,9 +65,7 @@ def call_fingerprint(settings: Settings, files: Sequence[Path], *meaning: object
 
 def _noted(path: Path) -> list[object]:
     """The name, and size and date of its file; ``file.h5:dataset`` names a dataset within."""
-    file, _ = split_dataset(path)
-    name = str(path.resolve())
-    return [name, file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else [name]
+    return [str(path.resolve()), *stamp(path)]
 
 
 def open_run(folder: Path, fingerprint: str) -> Run:

@@ -31,12 +31,14 @@ class TrainingVolume:
         image: float32 ``(z, y, x, channel)``, intensities normalised.
         class_index: int16 ``(z, y, x)``, −1 where unlabelled.
         spacing: voxel edges along z, y, x.
+        whole: what the image is called that this is a part of; empty for a whole one.
     """
 
     name: str
     image: NDArray[np.float32]
     class_index: NDArray[np.int16]
     spacing: tuple[float, float, float]
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Place:
 class Sampler:
     """Draws places so that every class is met equally often and no tile is without a label.
 
-    A class is drawn, then a case that has it, then one of its labelled voxels; the tile lies anywhere around that
-    voxel. Where a volume is longer than the tile, the tile stays inside it.
+    A class is drawn, then an image that has it, then one of its labelled voxels, in whichever of its parts; the tile
+    lies anywhere around that voxel. Where a volume is longer than the tile, the tile stays inside it.
     """
 
     def __init__(self, volumes: Sequence[Labelled], label_tile: Triple) -> None:
@@ -62,6 +64,7 @@ class Sampler:
             for value, positions in labelled_positions(volume.class_index, REMEMBERED_VOXELS).items():
                 self._voxels.setdefault(value, {})[number] = positions
         self._classes = sorted(self._voxels)
+        self._images = {value: self._by_image(list(numbers)) for value, numbers in self._voxels.items()}
 
     def place(self, rng: np.random.Generator) -> Place:
         """Draw one place."""
@@ -72,10 +75,21 @@ class Sampler:
 
     def voxel(self, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
         """Draw a labelled voxel: the case's number, and where it lies along z, y, x."""
-        cases = self._voxels[self._classes[rng.integers(len(self._classes))]]
-        number = list(cases)[rng.integers(len(cases))]
+        value = self._classes[rng.integers(len(self._classes))]
+        cases, images = self._voxels[value], self._images[value]
+        number, *others = images[rng.integers(len(images))]
+        if others:
+            ends = np.cumsum([len(cases[part]) for part in (number, *others)])
+            number = (number, *others)[np.searchsorted(ends, rng.integers(ends[-1]), side="right")]
         shape = self.volumes[number].class_index.shape
         return number, np.array(np.unravel_index(rng.choice(cases[number]), shape))
+
+    def _by_image(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Numbers of volumes; those of the parts of one image together."""
+        images: dict[object, list[int]] = {}
+        for number in numbers:
+            images.setdefault(getattr(self.volumes[number], "whole", "") or number, []).append(number)
+        return list(images.values())
 
 
 def starts(

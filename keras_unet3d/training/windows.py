@@ -126,7 +126,7 @@ def _values(case: AnnotatedCase, channels: Sequence[int], background: int | None
     parts, seen = [np.empty(0)], 0
     count = sum(int(np.count_nonzero(_wanted(plane, background))) for plane in case.class_index)
     stride = max(-(-count // REMEMBERED_VALUES), 1)
-    for image, labels in zip(case.image.voxels, case.class_index, strict=True):
+    for image, labels in zip(case.image.voxels[:, :, :], case.class_index, strict=True):
         here = image[_wanted(labels, background)]
         parts.append(here[-seen % stride :: stride, channels].ravel().astype(np.float64))
         seen += len(here)

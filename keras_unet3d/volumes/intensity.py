@@ -71,12 +71,17 @@ class Intensities:
         """For images that are normalised already."""
         return cls(dict.fromkeys(range(channels), Window(-inf, inf, 0.0, 1.0)))
 
-    def of(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a raw volume; it is not read where every channel has a window."""
+    def of(self, image: Voxels, measured: Callable[[Voxels], NDArray[np.float32]] | None = None) -> NDArray[np.float32]:
+        """Offset and scale ``(channel, 2)`` of a raw volume; it is not read where every channel has a window.
+
+        Args:
+            image: raw ``(z, y, x, channel)``.
+            measured: in place of `volume_intensity`, for a part of a volume that is known.
+        """
         channels = image.shape[3]
         if len(self.windows) == channels:
             return self.with_windows(np.ones((channels, 2), np.float32))
-        return self.with_windows(volume_intensity(image))
+        return self.with_windows((measured or volume_intensity)(image))
 
     def with_windows(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same, of another network's volume perhaps, with the offset and scale of every window."""
@@ -106,9 +111,11 @@ class Intensities:
         values = (raw - intensity[:, None, None, None, :, 0]) / intensity[:, None, None, None, :, 1]
         return clip(values, *self.bounds(raw.shape[-1]))
 
-    def normalise(self, image: NDArray[np.float32]) -> None:
-        """The same for a whole volume ``(z, y, x, channel)``, in place."""
-        intensity = self.of(image)
+    def normalise(
+        self, image: NDArray[np.float32], measured: Callable[[Voxels], NDArray[np.float32]] | None = None
+    ) -> None:
+        """The same for a whole volume ``(z, y, x, channel)``, or a part of one that is `measured`, in place."""
+        intensity = self.of(image, measured)
         image -= intensity[:, 0]
         image /= intensity[:, 1]
         np.clip(image, *self.bounds(image.shape[-1]), out=image)

@@ -5,8 +5,9 @@ Read are OME-NGFF 0.4 and 0.5; ``brain.ome.zarr/2`` is its array ``2``, a coarse
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,41 @@ class _ArrayVoxels:
         array: of zarr-python.
         order: its axes that are z, y, x, then channels where there are some, then time.
         channels: how many.
+        folder: of the array.
+
+    Attributes:
+        empty_value: of what was never written.
     """
 
     ndim = 4
 
-    def __init__(self, array: Any, order: Sequence[int], channels: int) -> None:
-        self._array, self._order = array, order
+    def __init__(self, array: Any, order: Sequence[int], channels: int, folder: Path) -> None:
+        self._array, self._order, self._folder = array, order, folder
+        self.empty_value = array.fill_value or 0
         z, y, x = (int(array.shape[axis]) for axis in order[:3])
         self.shape = (z, y, x, channels)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
         z, y, x = (min(int(array.chunks[axis]), int(array.shape[axis])) for axis in order[:3])
         self.together = z, y, x
         self.held_bytes = 0
+
+    def written(self) -> Iterator[Box]:
+        """Boxes of the files that are there, chunks or shards, of all channels: all else is `empty_value`."""
+        sizes = self._array.shards or self._array.chunks
+        counts = [-(-length // size) for length, size in zip(self._array.shape, sizes, strict=True)]
+        space = [range(counts[axis]) for axis in self._order[:3]]
+        others = [range(counts[axis]) for axis in self._order[3:]]
+        size = [sizes[axis] for axis in self._order[:3]]
+        for index in product(*space):
+            if any(self._is_there([*index, *other]) for other in product(*others)):
+                yield Box.at([a * b for a, b in zip(index, size, strict=True)], size).clipped(self.shape[:3])
+
+    def _is_there(self, index: Sequence[int]) -> bool:
+        """Whether there is a file of this number along z, y, x, and the others."""
+        place = [0] * len(index)
+        for axis, number in zip(self._order, index, strict=True):
+            place[axis] = number
+        return (self._folder / str(self._array.metadata.encode_chunk_key(tuple(place)))).exists()
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
         box = Box.of(part, self.shape)
@@ -92,7 +116,7 @@ def opened(path: Path, opening: Opening) -> Volume:
     if GRID_KEY in attributes:
         grid = _told_grid(path, group, multiscale, level, grid, attributes[GRID_KEY])
     names = multiscale.channels if len(multiscale.channels) == channels else ()
-    voxels = as_array(_ArrayVoxels(array, order, channels))
+    voxels = as_array(_ArrayVoxels(array, order, channels, group / level.path))
     return Volume(voxels, grid, channels=names, segments=read_segments(attributes), header=VERSIONS[version])
 
 

@@ -15,7 +15,7 @@ from keras_unet3d.volumes.grid_text import GRID_KEY, grid_to_text
 from keras_unet3d.volumes.ngff import VERSIONS, Level, multiscale_attributes, ome
 from keras_unet3d.volumes.pyramid import halved, halvings
 from keras_unet3d.volumes.slabs import SLAB_BYTES, slabs
-from keras_unet3d.volumes.suffixes import LABELS_GROUP
+from keras_unet3d.volumes.suffixes import LABELS_GROUP, within_zarr
 from keras_unet3d.volumes.volume import Grid, Volume
 from keras_unet3d.volumes.voxels import Part, Voxels
 from keras_unet3d.volumes.whole_file import written_whole
@@ -114,7 +114,8 @@ def register(path: Path) -> None:
 
 def lies_in_image(path: Path) -> bool:
     """Whether it is the place of a label image within an image."""
-    return path.parent.name == LABELS_GROUP and path.parent.parent.is_dir()
+    image = path.parent.parent
+    return path.parent.name == LABELS_GROUP and image.is_dir() and within_zarr(image)
 
 
 def create_array(

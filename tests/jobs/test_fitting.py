@@ -155,3 +155,43 @@ def test_cases_of_several_spacings_are_learned_on_one_and_an_image_of_another_is
         meaning=unet3d.Meaning(unlabeled=9),
     )
     assert dry.settings.working_spacing == "none"
+
+
+@pytest.mark.slow
+def test_a_large_ome_zarr_trains_by_its_labelled_parts_from_the_command_line(tmp_path, monkeypatch):
+    """Of three images, in a folder; one is annotated within itself, and one is small."""
+    pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
+    from click.testing import CliRunner
+    from unet3d_cli.main import main
+
+    from keras_unet3d.annotation import neighbourhoods
+    from keras_unet3d.volumes import Grid, Volume, write_image, write_labels
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(neighbourhoods, "LARGE", 1 << 20)
+    monkeypatch.setattr(neighbourhoods, "MARGIN", 8)
+    rng = np.random.default_rng(0)
+    for name, shape in (("a", (80, 90, 100)), ("b", (20, 20, 20))):
+        image = rng.normal(size=(*shape, 1)).astype(np.float32)
+        labels = np.zeros(shape, np.uint8)
+        labels[4:9, 4:16, 4:16] = 1 + (image[4:9, 4:16, 4:16, 0] > 0)
+        labels[-9:-5, -16:-4, -16:-4] = 1 + (image[-9:-5, -16:-4, -16:-4, 0] > 0)
+        (tmp_path / "study" / "images").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "study" / "labels").mkdir(exist_ok=True)
+        write_image(tmp_path / "study" / "images" / f"{name}.ome.zarr", Volume(image, Grid(shape, unit="mm")))
+        write_labels(tmp_path / "study" / "labels" / f"{name}.ome.zarr", Volume(labels, Grid(shape, unit="mm")))
+
+    def run(*arguments):
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    checked = run("check", "study", "--unlabeled", 0)
+    small = ("--steps", 2, "--filters", 2, "--padding", "same", "--tile", "x=16 y=16 z=8", "--batch-size", 1)
+    small += ("--set", "network.depth=1")
+    report = json.loads(run("fit", "study", "--unlabeled", 0, *small, "--precision", "float32", "--json"))
+    assert report["steps"] == 2
+    rows = json.loads(run("info", "models/unet3d", "--json"))["training"]["data"]["rows"]
+    assert [row["name"] for row in rows] == ["a x=4:16 y=4:16 z=4:9", "a x=84:96 y=74:86 z=71:75", "b"]
+    assert [row["labelled"] for row in rows] == [5 * 12 * 12, 4 * 12 * 12, 9 * 12 * 12]
+    assert all(row["name"] in checked for row in rows)

@@ -109,6 +109,12 @@ def test_coarser_levels_lie_where_the_finest_does(tmp_path):
         read_image(tmp_path / "a.ome.zarr" / "3")
 
 
+def test_a_folder_of_labels_is_no_image(tmp_path):
+    (tmp_path / "labels").mkdir()
+    write_labels(tmp_path / "labels" / "a.ome.zarr", Volume(random((4, 5, 6), "uint8"), GRID))
+    assert read_labels(tmp_path / "labels" / "a.ome.zarr").grid == GRID
+
+
 @pytest.mark.parametrize("version", [2, 3])
 def test_labels_within_an_image_are_listed_there(tmp_path, version):
     image = saved(tmp_path / "a.ome.zarr", random((4, 5, 6)), "zyx", version)
