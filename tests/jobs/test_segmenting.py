@@ -459,3 +459,21 @@ def test_what_a_region_cannot_have_is_refused_before_the_work(file, one, model):
         file, model=model(normalization="group"), options=options(region=REGION, statistics="current")
     )
     assert "labels of a region can differ" in planned.warnings[-1]
+
+
+def test_several_processes_segment_a_level_and_no_region(tmp_path, one):
+    pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
+    from keras_unet3d.jobs.executors import Part
+    from keras_unet3d.jobs.segmenting_blocks import segment_in_blocks
+
+    grid = unet3d.Grid((8, 8, 300), (2.0, 2.0, 1.0), unit="µm")
+    voxels = np.random.default_rng(0).normal(size=(*grid.shape, 1)).astype(np.float32)
+    brain, output = tmp_path / "brain.ome.zarr", tmp_path / "labels.ome.zarr"
+    unet3d.write_image(brain, unet3d.Volume(voxels, grid))
+    with pytest.raises(unet3d.InputError, match="--region is segmented by one process"):
+        segment_in_blocks(brain, output, executor=Part(), model=one, options=options(region=REGION))
+    segment_in_blocks(brain, output, executor=Part(), model=one, options=options(level=1))
+    labels = unet3d.read_labels(output)
+    assert labels.grid.matches(unet3d.read_image(brain / "1").grid)
+    alone = unet3d.segment(brain, model=one, options=options(level=1)).labels.voxels
+    assert (labels.voxels == alone).mean() > 0.999
