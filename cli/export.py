@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from unet3d_cli.options import Memory, Sizes, debug_option, json_option, model_name, quiet_option
+from unet3d_cli.options import Channels, Memory, Sizes, debug_option, json_option, model_name, quiet_option
 
 if TYPE_CHECKING:
     from keras_unet3d.api import Export
@@ -30,11 +30,21 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tensorflow", "openvino", "onnx"]),
+    type=click.Choice(["tensorflow", "openvino", "onnx", "bioimageio"]),
     default="tensorflow",
     show_default=True,
     help="Of other runtimes: serving_default alone, as NAME-onnx/1, NAME-onnx/2, …; needs keras-unet3d[onnx] or "
-    "keras-unet3d[openvino].",
+    "keras-unet3d[openvino]. bioimageio: a zip file for the BioImage Model Zoo, NAME-bioimageio/1/NAME.zip; it holds "
+    "the weights for TensorFlow, and as ONNX with keras-unet3d[onnx].",
+)
+@click.option("--author", "authors", multiple=True, help="Of the model, for bioimageio; repeat for more.")
+@click.option(
+    "--license", "--licence", "licence", metavar="SPDX", help="Of the model, for bioimageio, such as CC-BY-4.0."
+)
+@click.option(
+    "--example",
+    type=Channels(),
+    help="For bioimageio: an image whose middle becomes test input and cover. Without, they are made up.",
 )
 @quiet_option
 @json_option
@@ -47,6 +57,9 @@ def command(
     tile: tuple[int, int, int] | None,
     memory: int | None,
     form: Any,
+    authors: tuple[str, ...],
+    licence: str | None,
+    example: tuple[Path, ...] | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -68,6 +81,8 @@ def command(
       unet3d export models/unet3d/1 models/unet3d/2 --name both     several as one
       unet3d export runs/best/models/unet3d --models /srv/models    in the folder of a server
       unet3d export models/unet3d --name kidney --format onnx       without TensorFlow: ONNX Runtime, OpenVINO
+      unet3d export models/kidney-phantom --format bioimageio --author 'Ada Lovelace' --license CC-BY-4.0
+                                                                    for Fiji, ilastik and bioimageio.core
     """
     from unet3d_cli.terminal import Terminal
 
@@ -77,14 +92,21 @@ def command(
 
     if tile is not None and memory is not None:
         raise click.UsageError("Give only one of --tile and --memory.")
-    if form != "tensorflow" and (label is not None or tile is not None or memory is not None):
-        raise click.UsageError(f"--label, --tile and --memory belong to TensorFlow Serving, not to --format {form}.")
+    _check_format(form, serving=(label, tile, memory), zoo=(authors or None, licence, example))
     if name is None:
         if len(sources) > 1:
             raise InputError("Several models become a new one, which needs a name: --name.")
         name = version_folder(sources[0]).resolve().parent.name
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Exporting {', '.join(map(str, sources))} …")
+    if form == "bioimageio":
+        folder = models / f"{name}-{form}"
+        file = api.package(list(sources), folder, name=name, authors=authors, licence=licence, example=example)
+        if quiet and not as_json:
+            click.echo(file)
+        terminal.say(f"Package: {file}")
+        terminal.result({"package": str(file), "new": True})
+        return
     if form != "tensorflow":
         version = api.convert(list(sources), models / f"{name}-{form}", form)
         if quiet and not as_json:
@@ -98,6 +120,14 @@ def command(
     terminal.say(f"Model: {made.model}" + ("" if made.is_new else "  (as it was)"))
     terminal.say(made.sentence)
     terminal.result(_as_json(made, label))
+
+
+def _check_format(form: str, serving: tuple[Any, ...], zoo: tuple[Any, ...]) -> None:
+    """Refuse options that are of another format."""
+    if form != "tensorflow" and any(option is not None for option in serving):
+        raise click.UsageError(f"--label, --tile and --memory belong to TensorFlow Serving, not to --format {form}.")
+    if form != "bioimageio" and any(option is not None for option in zoo):
+        raise click.UsageError(f"--author, --license and --example belong to --format bioimageio, not to {form}.")
 
 
 def _as_json(made: Export, label: str | None) -> dict[str, Any]:

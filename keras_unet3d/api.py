@@ -12,7 +12,7 @@ from keras_unet3d.jobs.demonstrating import Demonstration, demo
 from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, holds_cases
 from keras_unet3d.jobs.executors import Part
 from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
-from keras_unet3d.jobs.exporting import Export, convert, export
+from keras_unet3d.jobs.exporting import Export, convert, export, package
 from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.reporting import Report, report
@@ -55,6 +55,7 @@ __all__ = [
     "is_there",
     "load_model",
     "load_models",
+    "package",
     "plan_cross_validation",
     "plan_experiment",
     "plan_fit",

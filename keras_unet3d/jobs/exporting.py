@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,14 +13,16 @@ from keras_unet3d.inference.axis import shortest_of_many
 from keras_unet3d.inference.budget import shown
 from keras_unet3d.inference.planning import WHOLE_TILE_BYTES
 from keras_unet3d.jobs.models import PathLike, described_models, load_model, name_of
+from keras_unet3d.jobs.working_image import WorkingImage
 from keras_unet3d.serving.description import package_version
 from keras_unet3d.serving.served_folder import check_served, name_to_server
 from keras_unet3d.serving.versions import version_folder
+from keras_unet3d.volumes import Volume, read_image
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.outputs import check_output_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from keras_unet3d.serving.conversion import OtherFormat
     from keras_unet3d.serving.description import ModelDescription
@@ -123,14 +126,71 @@ def convert(
 
     described = described_models(list(models) if isinstance(models, list | tuple) else [models])
     check_output_folder(Path(folder))
+    with _as_one(described) as model:
+        return convert_model(model, Path(folder), form)
+
+
+def package(
+    models: PathLike | LoadedModel | Sequence[PathLike | LoadedModel],
+    folder: PathLike,
+    *,
+    name: str | None = None,
+    authors: Sequence[str] = (),
+    licence: str | None = None,
+    example: PathLike | Sequence[PathLike] | Volume | None = None,
+) -> Path:
+    """Pack a model, or several as one, for the BioImage Model Zoo: for Fiji's deepImageJ, ilastik, bioimageio.core.
+
+    Args:
+        models: as for `export`. The ``README.md`` beside the versions of one model is its model card.
+        folder: of the packages, such as ``models/kidney-bioimageio``; the next version is written.
+        name: of the model; that of the folder unless given.
+        authors: of the model.
+        licence: of the model, an SPDX identifier such as ``"CC-BY-4.0"``.
+        example: an image, or its channels, whose middle becomes test input and cover; without one is made up.
+
+    Returns:
+        The zip file.
+
+    Raises:
+        InputError: as `export`, and if the format has no words for the model, or the example is none for it.
+        WorkError: if writing fails, or the package does not give what the model gives.
+    """
+    from keras_unet3d.serving.bioimageio import write_package
+    from keras_unet3d.serving.zoo_description import Publication
+
+    described = described_models(list(models) if isinstance(models, list | tuple) else [models])
+    folder = Path(folder)
+    check_output_folder(folder)
+    seen = None
+    if example is not None:
+        image = example if isinstance(example, Volume) else read_image(example)
+        seen = WorkingImage.of(image, [each for _, each in described]).volume.voxels[:].astype("float32")
+    with _as_one(described) as model:
+        card = _card(model.path) if len(described) == 1 else None
+        publication = Publication(name or folder.resolve().name, tuple(authors), licence, card)
+        return write_package(model, folder, publication, seen)
+
+
+@contextmanager
+def _as_one(described: Sequence[tuple[PathLike | LoadedModel, ModelDescription]]) -> Iterator[LoadedModel]:
+    """The only model, or all of them as one, exported to a place of its own for as long as it takes."""
     if len(described) == 1:
-        return convert_model(_loaded(described[0][0]), Path(folder), form)
+        yield _loaded(described[0][0])
+        return
 
     from keras_unet3d.serving.export import export_model
 
     networks = [network for model, _ in described for network in _loaded(model).networks]
     with TemporaryDirectory(prefix="unet3d_") as place:
-        return convert_model(load_model(export_model(networks, place, _together(described))), Path(folder), form)
+        yield load_model(export_model(networks, place, _together(described)))
+
+
+def _card(version: Path) -> str | None:
+    """The model card that lies beside the versions of a model."""
+    version = version.resolve()
+    file = version.parent / "README.md"
+    return file.read_text(encoding="utf-8") if version.name.isdigit() and file.is_file() else None
 
 
 def check_destination(folder: Path, label: str | None = None) -> None:

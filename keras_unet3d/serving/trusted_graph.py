@@ -1,6 +1,6 @@
 """What a SavedModel's graph may hold. It is a program: it is read before anything of it is run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,12 @@ CHECKPOINT = frozenset(_CHECKPOINT.split())
 """What TensorFlow's saver needs in its own two functions, which nothing else may call."""
 
 
-def check_graph(folder: Path) -> None:
+def check_graph(folder: Path, signatures: Sequence[str] = SIGNATURES) -> None:
     """Read a SavedModel's graph without running it, and refuse what our exports do not need.
+
+    Args:
+        folder: of the SavedModel.
+        signatures: that it must have.
 
     Raises:
         InputError: if the file is damaged, lacks a signature, or holds operations or connections beyond those of our
@@ -58,7 +62,7 @@ def check_graph(folder: Path) -> None:
             f"{folder}: calls what writes its checkpoint from elsewhere, and was not loaded: it could read or write "
             f"files. Get the model from a source that you trust."
         )
-    missing = [name for name in SIGNATURES if name not in meta_graph.signature_def]
+    missing = [name for name in signatures if name not in meta_graph.signature_def]
     if missing:
         raise InputError(f"{folder}: lacks the signatures {', '.join(missing)}. Export the model again.")
 
