@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,26 @@ def test_another_format_has_another_folder(unet3d, model, monkeypatch):
     assert unet3d("export", model, "--format", "onnx", "--quiet").stdout == "models/cells-onnx/1\n"
 
 
+def test_a_package_for_the_zoo_is_told_what_only_people_know(unet3d, model, monkeypatch):
+    calls = []
+
+    def package(models, folder, **options):
+        calls.append((list(map(str, models)), str(folder), options))
+        return folder / "1" / "cells.zip"
+
+    monkeypatch.setattr("keras_unet3d.api.package", package)
+    done = unet3d("export", model, "--format", "bioimageio")
+    assert done.stdout == "Package: models/cells-bioimageio/1/cells.zip\n"
+    options = {"name": "cells", "authors": (), "licence": None, "example": None}
+    assert calls.pop() == ([str(model)], "models/cells-bioimageio", options)
+    said = ["--author", "A. Person", "--author", "B. Person", "--license", "MIT", "--example", "a_c0.nii,a_c1.nii"]
+    plain = json.loads(unet3d("export", model, "--format", "bioimageio", "--name", "other", *said, "--json").stdout)
+    assert plain == {"package": "models/other-bioimageio/1/cells.zip", "new": True}
+    example = (Path("a_c0.nii"), Path("a_c1.nii"))
+    options = {"name": "other", "authors": ("A. Person", "B. Person"), "licence": "MIT", "example": example}
+    assert calls.pop() == ([str(model)], "models/other-bioimageio", options)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -72,6 +93,8 @@ def test_another_format_has_another_folder(unet3d, model, monkeypatch):
         (["models/cells", "--name", "3"], "Expected a name for a folder"),
         (["models/cells", "--tile", "x=1 y=1 z=1", "--memory", "1GB"], "only one of --tile and --memory"),
         (["models/cells", "--tile", "x=100 y=100 z=100", "--format", "openvino"], "belong to TensorFlow Serving"),
+        (["models/cells", "--label", "stable", "--format", "bioimageio"], "belong to TensorFlow Serving"),
+        (["models/cells", "--author", "A. Person", "--format", "onnx"], "belong to --format bioimageio, not to onnx"),
         (["models/cells", "--label", "3"], "Expected a label of letters"),
         (["models/cells", "--tile", "x=101 y=100 z=100"], "The next that it does: --tile 'x=108 y=100 z=100'"),
         (["models/cells", "--models", "file.txt"], "file.txt"),
