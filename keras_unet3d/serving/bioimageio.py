@@ -143,7 +143,7 @@ def _write_onnx(function: Any, tensor: Any, file: Path) -> dict[str, tuple[Run, 
 def _same(model: LoadedModel, run: Run) -> bool:
     """Whether a package gives what the model gives, for a volume in one piece."""
     axes = zoo_axes(model.description)
-    shape = [2 * axis.geometry.multiple for axis in axes]
+    shape = [2 * axis.geometry.multiple + (0 if axis.margin else 1) for axis in axes]
     image = np.random.default_rng(0).normal(1000, 300, (*shape, len(model.description.channels))).astype(np.float32)
     rule = model.description.intensities
     intensity = rule.of(image)

@@ -45,7 +45,8 @@ def _read(axis: ZooAxis, length: Any) -> Any:
     """Where along an axis the network's input lies: from the lead on, up to a length that it can take."""
     minimum, multiple = axis.geometry.minimum, axis.geometry.multiple
     more = tf.maximum(length - axis.lead - minimum, 0)
-    return fold(axis.lead + tf.range(minimum + -(-more // multiple) * multiple), length)
+    # Not -(-more // multiple): ONNX rounds quotients towards 0.
+    return fold(axis.lead + tf.range(minimum + (more + multiple - 1) // multiple * multiple), length)
 
 
 def _as_long(found: Any, number: int, axis: ZooAxis, length: Any) -> Any:

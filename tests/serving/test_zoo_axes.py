@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_unet3d.network.sizes import Geometry
@@ -19,6 +19,7 @@ def test_a_network_that_depends_on_its_tile_is_given_the_volume_and_no_more(desc
         assert [(axis.halo, axis.step, axis.lead) for axis in axes] == [(halo, 1, 0)] * 3
 
 
+@settings(max_examples=15)
 @given(
     st.sampled_from(["valid", "same"]), st.integers(1, 4), st.integers(0, 1), st.sampled_from([2, 3]), st.integers(0, 5)
 )
