@@ -5,12 +5,12 @@ from typing import Any
 
 
 def difference(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In which facts, ready for JSON, a segmentation was begun otherwise, as words; empty where in none."""
+    """In which facts, ready for JSON, a segmentation was begun otherwise, the rest of a sentence; empty where in none."""
     differing = [name for name in now if begun.get(name) != now[name]]
     if not differing:
         return ""
     first = differing[0]
-    return f"another {' and '.join(differing)} ({_values(begun.get(first), now[first])})"
+    return f"was begun with another {' and '.join(differing)} ({_values(begun.get(first), now[first])})"
 
 
 def _values(begun: Any, now: Any) -> str:

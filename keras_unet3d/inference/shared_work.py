@@ -145,8 +145,7 @@ class SharedWork:
             return
         if differs:
             raise InputError(
-                f"{self._output}: was begun with {differs}. Call with what it was begun with, or remove {self.folder} "
-                f"to begin again."
+                f"{self._output}: {differs}. Call with what it was begun with, or remove {self.folder} to begin again."
             )
         self.plan, self.precision, self.begun = plan, precision, is_begun
         self.intensity, self.moments = intensity, moments

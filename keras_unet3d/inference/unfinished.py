@@ -190,8 +190,7 @@ class Unfinished:
             raise self._damaged() from error
         if differs := difference(facts, self._facts):
             raise InputError(
-                f"{self._output}: was begun with {differs}. Call with what it was begun with, or begin again without "
-                f"--resume."
+                f"{self._output}: {differs}. Call with what it was begun with, or begin again without --resume."
             )
         self.plan, self.planes, self.moments, self.intensity = plan, planes, moments, intensity
 
