@@ -36,8 +36,8 @@ SMALLER = {
     r"--size 'x=96 y=96 z=32'": "--size 'x=48 y=48 z=24'",
 }
 """What is put in place of options where blocks are run, as tests have little time."""
-OTHERS_OPTIONS = {"--enable_batching", "--batching_parameters_file"}
-"""Of TensorFlow Serving."""
+OTHERS_OPTIONS = {"--enable_batching", "--batching_parameters_file", "--requeue", "--nthreads"}
+"""Of TensorFlow Serving, Slurm and dask."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -5,7 +5,12 @@ from typing import Any
 
 
 def difference(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In which facts, ready for JSON, a segmentation was begun otherwise, the rest of a sentence; empty where in none."""
+    """How a segmentation was begun otherwise: a sentence but for its subject, empty where it was not.
+
+    Args:
+        begun: its facts, ready for JSON.
+        now: those of this call.
+    """
     differing = [name for name in now if begun.get(name) != now[name]]
     if not differing:
         return ""
