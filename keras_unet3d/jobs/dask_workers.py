@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from keras_unet3d.errors import InputError, UNet3DError, WorkError
 from keras_unet3d.jobs.segmenting_blocks import BlockRequest, begin, compute_blocks
+from keras_unet3d.volumes import open_image
+from keras_unet3d.volumes.intensity import volume_intensity
+from keras_unet3d.volumes.value_sums import Bounds, Sums, measured, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.jobs.segmenting import SegmentationPlan
+    from keras_unet3d.volumes.box import Box
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound="Hashable")
 
 RETRIES = 2
 """How often a piece of work is tried again that has failed; one whose worker was lost is not counted."""
@@ -107,13 +112,27 @@ class Dask:
             )
 
     def begin(self, request: BlockRequest, wait: Callable[[], None]) -> SegmentationPlan:  # noqa: ARG002
-        """Decide what is the same for all blocks, on a worker."""
+        """Decide what is the same for all blocks, on a worker, and have all of them measure the intensities."""
         self.check_models(request.models)
-        ((_, outcome),) = self.each(_begin_on_worker, [request])
-        if isinstance(outcome, UNet3DError):
-            raise outcome
-        planned: SegmentationPlan = outcome
+        self._all(_plan_on_worker, [request])
+        self._measure(request)
+        planned: SegmentationPlan = self._all(_begin_on_worker, [request])[request]
         return planned
+
+    def _measure(self, request: BlockRequest) -> None:
+        """Find the intensities of the volume, unless they are known or not wanted."""
+        with request.join() as work, work.alone():
+            work.look()
+            if work.intensity is not None or not request.is_measured:
+                return
+            with open_image(request.image) as volume:
+                boxes = portions(volume.voxels)
+
+                def measure(bounds: Bounds) -> list[Sums]:
+                    found = self._all(partial(_measure_on_worker, request, bounds), boxes)
+                    return [found[box] for box in boxes]
+
+                work.note_intensity(volume_intensity(volume.voxels, measure))
 
     def compute(self, request: BlockRequest, numbers: Sequence[int], looked: Callable[[float], None]) -> None:
         """Compute blocks."""
@@ -128,9 +147,22 @@ class Dask:
                 done = (work.planes.get(number, 0) / block.shape[0] * block.voxels for number, block in blocks.items())
                 looked(sum(done) / total if total else 1.0)
 
-            for _, outcome in self.each(_compute_on_worker, [(request, number) for number in numbers], look):
-                if isinstance(outcome, UNet3DError):
-                    raise outcome
+            self._all(partial(_compute_on_worker, request), numbers, look)
+
+    def _all(
+        self, function: Callable[[Item], Any], items: Iterable[Item], look: Callable[[], None] = lambda: None
+    ) -> dict[Item, Any]:
+        """What `each` gives, by item.
+
+        Raises:
+            UNet3DError: as soon as a piece of work fails.
+        """
+        found = {}
+        for item, outcome in self.each(function, items, look):
+            if isinstance(outcome, UNet3DError):
+                raise outcome
+            found[item] = outcome
+        return found
 
     def each(
         self, function: Callable[[Item], Any], items: Iterable[Item], look: Callable[[], None] = lambda: None
@@ -225,10 +257,18 @@ def on_worker(options: SegmentOptions) -> SegmentOptions:
     return replace(options, memory=min(int(SHARE * limit), default_budget()))
 
 
+def _plan_on_worker(request: BlockRequest) -> SegmentationPlan:
+    return begin(request, memory=on_worker(request.options).memory, prepare=False)
+
+
+def _measure_on_worker(request: BlockRequest, bounds: Bounds, box: Box) -> Sums:
+    with open_image(request.image) as volume:
+        return measured(volume.voxels, box, bounds)
+
+
 def _begin_on_worker(request: BlockRequest) -> SegmentationPlan:
-    return begin(request, memory=on_worker(request.options).memory)
+    return begin(request)
 
 
-def _compute_on_worker(work: tuple[BlockRequest, int]) -> None:
-    request, number = work
+def _compute_on_worker(request: BlockRequest, number: int) -> None:
     compute_blocks(request, [number])

@@ -53,6 +53,11 @@ class BlockRequest:
         return described_models(self.models)[0][1].scheme
 
     @property
+    def is_measured(self) -> bool:
+        """Whether the intensities of the volume have to be known."""
+        return any(len(each.intensities.windows) < len(each.channels) for _, each in described_models(self.models))
+
+    @property
     def facts(self) -> dict[str, Any]:
         """All that decides the result; the precision is that of the process which begins."""
         return facts_of(self.image, described_models(self.models), self.options, None) | {"processor": "any"}
@@ -184,7 +189,7 @@ def _segmentation(
 
 
 def begin(
-    request: BlockRequest, wait: Callable[[], None] = lambda: None, *, memory: int | None = None
+    request: BlockRequest, wait: Callable[[], None] = lambda: None, *, memory: int | None = None, prepare: bool = True
 ) -> SegmentationPlan:
     """Decide what is the same for all blocks, unless another process has: tiles, precision, intensities, statistics.
 
@@ -192,6 +197,7 @@ def begin(
         request: of the blocks.
         wait: called if another process is at it.
         memory: that each process may take, where the request names none.
+        prepare: whether intensities and statistics are found now, which reads the whole volume.
     """
     with _ONE_AT_A_TIME:
         opened = _open(request)
@@ -199,9 +205,10 @@ def begin(
         with opened.work.alone(wait):
             opened.work.look()
             job = opened.job
-            if not opened.work.begun:
+            if opened.work.precision is None:
                 opened.work.begin(job.precision)
                 opened.work.create(replace(job.volume, segments=request.scheme.segments, channels=()))
+            if prepare and not opened.work.begun:
                 job.prepare()
                 opened.work.note_begun()
         return SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, tuple(opened.warnings))

@@ -1,16 +1,17 @@
 """From raw intensities to what a network sees: by each volume, robust to outliers, or by windows that are fixed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from math import inf
+from operator import add
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.volumes.blocks import blocks
-from keras_unet3d.volumes.box import Box
-from keras_unet3d.volumes.voxels import Voxels, read_together
+from keras_unet3d.volumes.value_sums import Bounds, Sums, measured, portions
+from keras_unet3d.volumes.voxels import Voxels
 
 INTENSITY_RULE: Final = (
     "mean and standard deviation of each channel over the whole volume, values drawn in to 30 standard deviations"
@@ -29,9 +30,6 @@ ROUNDS: Final = 8
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 """A channel that varies less is constant."""
-
-_GROUP = 1 << 16
-"""Voxels whose moments are taken at once: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ PER_VOLUME: Final = Intensities()
 """Every channel measured in each volume."""
 
 
-def volume_intensity(image: Voxels) -> NDArray[np.float32]:
+def volume_intensity(image: Voxels, measure: Callable[[Bounds], Iterable[Sums]] | None = None) -> NDArray[np.float32]:
     """Offset and scale of a whole volume, robust to outliers, in float64, with little of it in memory.
 
     They are the mean and standard deviation of the channel's values once those beyond `LIMIT` of these standard
@@ -134,27 +132,32 @@ def volume_intensity(image: Voxels) -> NDArray[np.float32]:
 
     Args:
         image: raw ``(z, y, x, channel)``, any number type, in memory or in a file.
+        measure: what is `measured` of each of the `portions`, in their order, where others do it than this process.
 
     Returns:
         float32 ``(channel, 2)``: offset, and scale, or 1 for a constant channel.
     """
     channels = image.shape[3]
+
+    def here(bounds: Bounds) -> Iterable[Sums]:
+        return (measured(image, box, bounds) for box in portions(image))
+
     zero = np.asarray(image[:1, :1, :1], dtype=np.float64).reshape(channels)
-    low, high = np.full(channels, -inf), np.full(channels, inf)
-    within = _Within(image, zero, low, high)
-    plain = offset, scale = drawn_in(within.below, within.above, within.mean, within.variance)
+    bounds = Bounds(zero, np.full(channels, -inf), np.full(channels, inf))
+    within = reduce(add, (measure or here)(bounds))
+    plain = offset, scale = _moments(within)
     open_ = np.ones(channels, bool)
     for _ in range(ROUNDS):
-        low, high = np.maximum(low, offset - REACH * scale), np.minimum(high, offset + REACH * scale)
+        low, high = np.maximum(bounds.low, offset - REACH * scale), np.minimum(bounds.high, offset + REACH * scale)
         open_ &= (within.least < low) | (within.greatest > high)
         if not open_.any():
             break
-        within = _Within(image, zero, low, high)
+        bounds = Bounds(zero, low, high)
+        within = reduce(add, (measure or here)(bounds))
         varies = within.least < within.greatest
-        drawn = drawn_in(within.below, within.above, within.mean, within.variance)
         offset, scale = (
             np.where(open_, np.where(varies, new, usual), old)
-            for new, usual, old in zip(drawn, plain, (offset, scale), strict=True)
+            for new, usual, old in zip(_moments(within), plain, (offset, scale), strict=True)
         )
         open_ &= varies
     scale = np.where(scale < SMALLEST_SCALE, 1.0, scale)
@@ -184,62 +187,7 @@ def drawn_in(below: Any, above: Any, mean: Any, variance: Any, sqrt: Callable[[A
     return mean + lean * scale, scale
 
 
-class _Within:
-    """What is known of a volume's values within bounds, by channel, each measured from some zero.
-
-    Mean and sum of squared deviations of many small groups of voxels are put together by the formula of Chan, Golub and
-    LeVeque 1979 (Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, equation 2.1). Values are
-    measured from the volume's first voxel, so that a constant channel comes out as exactly constant.
-
-    Attributes:
-        below: share of all values that lie below the bounds.
-        above: share that lies above.
-        mean: of those between.
-        variance: of those between.
-        least: of those between.
-        greatest: of those between.
-    """
-
-    def __init__(
-        self, image: Voxels, zero: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-    ) -> None:
-        """Read the whole volume."""
-        depth, height, width, channels = image.shape
-        self._low, self._high = low[:, None], high[:, None]
-        self._bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
-        self._count, self._squares, self.mean = np.zeros(channels), np.zeros(channels), np.zeros(channels)
-        self.below, self.above = np.zeros(channels), np.zeros(channels)
-        self.least, self.greatest = np.full(channels, inf), np.full(channels, -inf)
-        whole = Box((0, 0, 0), (depth, height, width))
-        for block in blocks(whole, channels * image.dtype.itemsize, read_together(image)):
-            voxels = image[block.slices].reshape(-1, channels)
-            for start in range(0, len(voxels), _GROUP):
-                self._add(voxels[start : start + _GROUP], zero)
-        self.below /= whole.voxels
-        self.above /= whole.voxels
-        self.variance = self._squares / self._count
-
-    def _add(self, group: NDArray[Any], zero: NDArray[np.float64]) -> None:
-        """Count the values ``(voxel, channel)`` of a group."""
-        # A row per channel, in which NumPy adds quickly and pairwise.
-        values = np.empty(group.shape[::-1])
-        for row, numbers, of_channel in zip(values, group.T, zero, strict=True):
-            np.subtract(numbers, of_channel, out=row, dtype=np.float64)
-        count: Any = len(group)
-        here: Any = True
-        if self._bounded:
-            below, above = values < self._low, values > self._high
-            self.below += below.sum(axis=1)
-            self.above += above.sum(axis=1)
-            here = ~(below | above)
-            count = here.sum(axis=1)
-        np.minimum(self.least, np.minimum.reduce(values, axis=1, where=here, initial=inf), out=self.least)
-        np.maximum(self.greatest, np.maximum.reduce(values, axis=1, where=here, initial=-inf), out=self.greatest)
-        mean = np.add.reduce(values, axis=1, where=here) / np.maximum(count, 1)
-        values -= mean[:, None]
-        squares = np.add.reduce(np.square(values, out=values), axis=1, where=here)
-        before, self._count = self._count, self._count + count
-        total = np.maximum(self._count, 1)
-        apart = mean - self.mean
-        self.mean += apart * (count / total)
-        self._squares += squares + np.square(apart) * (before * count / total)
+def _moments(sums: Sums) -> tuple[Any, Any]:
+    """Mean and standard deviation of all values, those beyond the bounds drawn in."""
+    voxels = sums.below + sums.above + sums.count
+    return drawn_in(sums.below / voxels, sums.above / voxels, sums.mean, sums.squares / sums.count)

@@ -144,6 +144,10 @@ def test_workers_do_what_another_process_began_and_are_replaced_where_they_die(i
         assert (done.missing, done.blocks) == (0, blocks)
         np.testing.assert_array_equal(unet3d.read_labels(output).voxels, whole(image, model).voxels)
 
+        from_beginning = tmp_path / "from_beginning.ome.zarr"  # intensities are measured by the workers
+        unet3d.segment_in_blocks(image, from_beginning, model=model, executor=workers, options=options())
+        np.testing.assert_array_equal(unet3d.read_labels(from_beginning).voxels, whole(image, model).voxels)
+
         folder = tmp_path / "many"
         folder.mkdir()
         (tmp_path / "bad.nii.gz").write_bytes(b"no image")

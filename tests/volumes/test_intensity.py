@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_unet3d.volumes import intensity
+from keras_unet3d.volumes import value_sums
 from keras_unet3d.volumes.blocks import blocks
 from keras_unet3d.volumes.intensity import LIMIT, PER_VOLUME, Intensities, Window, drawn_in, volume_intensity
+from keras_unet3d.volumes.value_sums import measured, portions
 
 
 def test_offset_and_scale_are_mean_and_standard_deviation_per_channel():
@@ -68,13 +69,17 @@ class InChunks:
     kind=st.sampled_from(["uint8", "int16", "uint16", "float32", "float64"]),
     block=st.sampled_from([1, 500, 1 << 22]),
     group=st.sampled_from([1, 7, 1 << 15]),
+    portion=st.sampled_from([50, 700, 1 << 28]),
 )
-def test_however_a_volume_is_read_its_intensity_is_that_of_numpy(shape, channels, together, kind, block, group):
+def test_however_a_volume_is_read_its_intensity_is_that_of_numpy(
+    shape, channels, together, kind, block, group, portion
+):
     image = np.random.default_rng(1).normal(100, 30, (*shape, channels)).clip(0, 250).astype(kind)
     stored = InChunks(image, together)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intensity, "blocks", partial(blocks, limit=block))
-        patch.setattr(intensity, "_GROUP", group)
+        patch.setattr(value_sums, "blocks", partial(blocks, limit=block))
+        patch.setattr(value_sums, "_GROUP", group)
+        patch.setattr(value_sums, "_PORTION", portion)
         found = volume_intensity(stored)
     mean, scale = image.mean(axis=(0, 1, 2), dtype=np.float64), image.std(axis=(0, 1, 2), dtype=np.float64)
     np.testing.assert_allclose(found, np.stack([mean, np.where(scale > 0, scale, 1)], axis=-1), rtol=1e-6)
@@ -83,7 +88,7 @@ def test_however_a_volume_is_read_its_intensity_is_that_of_numpy(shape, channels
 
 
 def test_a_constant_channel_stays_one_whatever_the_groups(monkeypatch):
-    monkeypatch.setattr(intensity, "_GROUP", 7)
+    monkeypatch.setattr(value_sums, "_GROUP", 7)
     image = np.full((3, 11, 5, 2), 0.1, dtype=np.float32)
     image[..., 1] = np.arange(165).reshape(3, 11, 5)
     found = volume_intensity(image)
@@ -180,10 +185,29 @@ def test_moments_of_drawn_in_values_are_solved_for():
 def test_outliers_are_found_however_a_volume_is_read(shape, together, block, group):
     image = np.random.default_rng(1).standard_cauchy((*shape, 2)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intensity, "blocks", partial(blocks, limit=block))
-        patch.setattr(intensity, "_GROUP", group)
+        patch.setattr(value_sums, "blocks", partial(blocks, limit=block))
+        patch.setattr(value_sums, "_GROUP", group)
         found = volume_intensity(InChunks(image, together))
     np.testing.assert_allclose(found, volume_intensity(image), rtol=1e-5, atol=1e-6)
+
+
+def test_others_may_measure_what_is_put_together_here():
+    """In any order of their doing, as what they give comes back in that of the portions."""
+    image = with_values(noise((9, 12, 12)), 1, 1e6)
+    asked = []
+
+    def elsewhere(bounds):
+        boxes = portions(image)
+        asked.append(len(boxes))
+        found = {box: measured(image, box, bounds) for box in reversed(boxes)}
+        return [found[box] for box in boxes]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(value_sums, "_PORTION", 400)
+        here = volume_intensity(image)
+        np.testing.assert_array_equal(volume_intensity(image, elsewhere), here)
+    assert len(asked) == 2
+    assert asked[0] > 5
 
 
 def test_a_volume_without_outliers_is_read_once_and_one_with_some_twice():
