@@ -95,9 +95,14 @@ class LabelImage:
                 raise WorkError(f"{folder}: could not be made ({error.strerror or error}).") from error
 
     @property
+    def shards(self) -> list[Triple]:
+        """Voxels along z, y, x of what is one file, of each level."""
+        return [_together(array) for array in self._arrays]
+
+    @property
     def layer(self) -> int:
         """Planes of a shard."""
-        return int((self._arrays[0].shards or self._arrays[0].chunks)[0])
+        return self.shards[0][0]
 
     def write(self, box: Box, labels: NDArray[Any]) -> None:
         """Write labels ``(z, y, x)`` of whole shards, and wait until they are on the disk.
@@ -153,16 +158,13 @@ class LabelImage:
     def _fill(self, number: int, box: Box) -> None:
         array = self._arrays[number]
         finer = Halved(Written(self._arrays[number - 1]), self._steps[number], labels=True)
-        z, y, x = array.shards or array.chunks
-        fill(array, finer, blocks(box, array.dtype.itemsize, (z, y, x), SLAB_BYTES))
+        fill(array, finer, blocks(box, array.dtype.itemsize, _together(array), SLAB_BYTES))
 
     def _flush(self, box: Box) -> None:
         """Make sure that the shards of a box are on the disk itself; those of which all voxels are 0 have no file."""
-        array = self._arrays[0]
-        together = array.shards or array.chunks
         ranges = (
             range(start // size, -(-stop // size))
-            for start, stop, size in zip(box.start, box.stop, together, strict=True)
+            for start, stop, size in zip(box.start, box.stop, self.shards[0], strict=True)
         )
         for place in product(*ranges):
             file = self._folder.joinpath("0", *("c" for _ in range(self._version - 2)), *map(str, place))
@@ -177,6 +179,11 @@ def made_of(path: Path) -> Any:
         return read_metadata(path)[1]["attributes"][_MADE_OF]
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _together(array: Any) -> Triple:
+    z, y, x = array.shards or array.chunks
+    return int(z), int(y), int(x)
 
 
 def _shard(shape: Triple, block: Triple, volume: Triple, scale: Sequence[int], version: int) -> Triple | None:

@@ -1,0 +1,144 @@
+"""What volumes take that do not fit here: rates that are measured on this machine, and what follows from them.
+
+    python benchmarks/growth.py models/kidney-phantom --memory 16GB
+
+The first table is measured, with one process: a phantom as OME-Zarr is read, its intensities are measured, the network
+computes a tile, labels are written as several processes write them. The second is computed: the plans are those that
+`unet3d segment --dask` would make for cubes of so many voxels, with so much memory for each worker, and the times are
+those of workers that are as fast as this machine.
+"""
+
+import argparse
+import time
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+import keras_unet3d as unet3d
+from keras_unet3d.inference import Demand, Plan, make_plan
+from keras_unet3d.inference.axis import AxisTiling
+from keras_unet3d.inference.budget import held_memory, parse_memory
+from keras_unet3d.phantom import kidney
+from keras_unet3d.serving import read_description
+from keras_unet3d.volumes import open_image
+from keras_unet3d.volumes.blocks import blocks
+from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.intensity import volume_intensity
+from keras_unet3d.volumes.label_image import LabelImage
+from keras_unet3d.volumes.ome_zarr_writing import level_shapes
+
+PHANTOM = (128, 256, 256)
+SIZES = ((7, 1), (8, 1), (9, 4), (10, 16), (11, 64), (12, 256), (13, 1024))
+"""Voxels, as a power of ten, and workers."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--memory", default="16GB", help="of each worker")
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        flops, measuring, image_bytes, label_bytes = measure(arguments, folder)
+        print("\n| voxels | workers | blocks | work | network | measuring | reading, all | labels | files | blocks/s |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        for exponent, workers in SIZES:
+            side = round(10 ** (exponent / 3) / 64) * 64
+            demand = Demand(read_description(arguments.model).size)
+            budget = parse_memory(arguments.memory)
+            plan = make_plan((side,) * 3, demand, budget, held_memory(), workers=workers)
+            rounds = -(-len(plan.tiles) // workers)
+            seconds = rounds * plan.flop / len(plan.tiles) / flops
+            read = prod(read_along(axis) for axis in plan.tiles.axes) * image_bytes
+            row = [
+                f"10^{exponent}, x=y=z={side:,}",
+                f"{workers:,}",
+                f"{len(plan.tiles):,}",
+                f"{plan.overhead:.2f} times",
+                shown(seconds),
+                shown(side**3 / measuring / workers),
+                f"{read / 1e9:,.2g} GB, {read / seconds / 1e6:,.0f} MB/s",
+                f"{side**3 * label_bytes / 1e9:,.2g} GB",
+                f"{files(plan, folder / f'{exponent}.ome.zarr'):,}",
+                f"{len(plan.tiles) / seconds:.2g}",
+            ]
+            print(f"| {' | '.join(row)} |", flush=True)
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> tuple[float, float, float, float]:
+    """Operations and voxels measured per second; bytes of an image's and of a label's voxel, as they are stored."""
+    made = kidney(PHANTOM)
+    low, high = made.image.min(), made.image.max()
+    voxels = ((made.image - low) * (255 / (high - low))).astype(np.uint8)
+    path, count = folder / "image.ome.zarr", prod(PHANTOM)
+    unet3d.write_image(path, unet3d.Volume(voxels, made.grid))
+    image_bytes = size_of(path / "0") / count
+    print(f"| of one process here, voxels of {voxels.shape[-1]} channels | |\n| --- | --- |")
+    with open_image(path) as image:
+        start = time.perf_counter()
+        for box in blocks(Box((0, 0, 0), PHANTOM), 4, (64, 64, 64), 1 << 24):
+            image.voxels[box.slices]
+        reading = count / (time.perf_counter() - start)
+        start = time.perf_counter()
+        volume_intensity(image.voxels)
+        measuring = count / (time.perf_counter() - start)
+    planned = unet3d.plan_segmentation(path, model=arguments.model, options=unet3d.SegmentOptions(precision="float32"))
+    flops = planned.plan.flop / (planned.seconds or 1)
+    labels, unfinished = made.truth.astype(np.uint8), folder / "unfinished"
+    LabelImage.create(
+        unfinished, folder / "labels.ome.zarr", unet3d.Volume(labels, made.grid), np.uint8, (64, 256, 256)
+    )
+    start = time.perf_counter()
+    for first in range(0, PHANTOM[0], 64):
+        box, image_of = Box((first, 0, 0), (first + 64, *PHANTOM[1:])), LabelImage(unfinished)
+        image_of.write(box, labels[box.slices])
+        image_of.halve(box)
+    writing = count / (time.perf_counter() - start)
+    label_bytes = size_of(unfinished) / count
+    for name, text in {
+        "read": f"{reading / 1e6:,.0f} million voxels/s, {image_bytes:.2g} bytes each as they are stored",
+        "intensities measured, reading included": f"{measuring / 1e6:,.0f} million voxels/s",
+        "network, float32": f"{flops / 1e9:,.0f} GFLOP/s, "
+        f"{flops / planned.plan.flop * count / 1e6:.2f} million voxels/s where nothing is computed twice",
+        "labels written, with lower levels": f"{writing / 1e6:,.0f} million voxels/s, {label_bytes:.2g} bytes each",
+    }.items():
+        print(f"| {name} | {text} |")
+    return flops, measuring, image_bytes, label_bytes
+
+
+def read_along(axis: AxisTiling) -> int:
+    """Voxels that all tiles read along an axis."""
+    starts = (axis.read_start(i) for i in range(axis.count))
+    return sum(min(start + axis.tile, axis.length) - max(start, 0) for start in starts)
+
+
+def files(plan: Plan, output: Path) -> int:
+    """Of all levels of the labels."""
+    grid = unet3d.Grid(plan.tiles.volume)
+    z, y, x = (axis.length if axis.count == 1 else axis.stride for axis in plan.tiles.axes)
+    folder = output.with_suffix(".unfinished")
+    labels = unet3d.Volume(np.broadcast_to(np.uint8(0), grid.shape), grid)
+    LabelImage.create(folder, output, labels, np.uint8, (z, y, x))
+    shards = LabelImage(folder).shards
+    return sum(
+        prod(-(-length // size) for length, size in zip(shape, shard, strict=True))
+        for (_, shape), shard in zip(level_shapes(grid), shards, strict=True)
+    )
+
+
+def size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def shown(seconds: float) -> str:
+    """In the unit that people would name."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.0f} s"
+
+
+if __name__ == "__main__":
+    main()
