@@ -154,11 +154,10 @@ class SharedWork:
     def look_at_blocks(self) -> None:
         """See which blocks are there by now."""
         self.planes = {}
-        with suppress(FileNotFoundError):  # another process has finished it
-            for marker in (self.folder / _BLOCKS).iterdir():
-                number, _, planes = marker.name.partition(".")
-                if number.isdecimal() and planes.isdecimal():
-                    self.planes[int(number)] = max(self.planes.get(int(number), 0), int(planes))
+        for marker in (self.folder / _BLOCKS).iterdir():
+            number, _, planes = marker.name.partition(".")
+            if number.isdecimal() and planes.isdecimal():
+                self.planes[int(number)] = max(self.planes.get(int(number), 0), int(planes))
 
     def note_plan(self, plan: TilePlan) -> None:
         """Take the blocks; `begin` keeps them. What is there of another call goes."""
@@ -211,17 +210,25 @@ class SharedWork:
     def wrote(self, number: int, box: Box) -> None:
         """Nothing: blocks are counted as their layers are written."""
 
-    def finish(self) -> None:
-        """Make the output of all blocks, which are there.
+    def finish(self) -> int:
+        """Make the output if all blocks are there, unless another process has, and say how many are missing.
 
         Raises:
             InputError: if something has come to be in its place.
             WorkError: if it cannot be written.
         """
-        if self.folder.exists() and (self.folder / _LABELS).exists():  # else another process has done it
-            made = {"facts": _digest(self._facts), "voxels": self.counts.tolist()}
-            LabelImage(self.folder / _LABELS).finish(self._output, made)
-            shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            with self.alone():
+                self.look_at_blocks()
+                if missing := len(self.missing):
+                    return missing
+                made = {"facts": _digest(self._facts), "voxels": self.counts.tolist()}
+                LabelImage(self.folder / _LABELS).finish(self._output, made)
+                shutil.rmtree(self.folder, ignore_errors=True)
+        except FileNotFoundError:  # another process has
+            if self.folder.exists():
+                raise
+        return 0
 
     def __enter__(self) -> Self:
         return self

@@ -165,22 +165,22 @@ def segment_in_blocks(
         with request.join() as work:
             numbers = [number for number in work.missing if executor.takes(number)]
             executor.compute(request, numbers, progress or (lambda _: None))
-            work.look_at_blocks()
-            missing, counts = len(work.missing), work.counts
-            if not missing:
-                with work.alone():
-                    work.finish()
-        return _segmentation(output, request.scheme, counts, planned, missing)
+            missing = work.finish()
+        return _segmentation(output, request.scheme, finished(request.output, request.facts), planned, missing)
     finally:
         close()
 
 
 def _segmentation(
-    output: PathLike, scheme: LabelScheme, counts: NDArray[np.int64], plan: SegmentationPlan | None, missing: int
+    output: PathLike,
+    scheme: LabelScheme,
+    counts: NDArray[np.int64] | None,
+    plan: SegmentationPlan | None,
+    missing: int,
 ) -> BlockedSegmentation:
     return BlockedSegmentation(
         Path(output),
-        {} if missing else dict(zip(scheme.names, (counts / counts.sum()).tolist(), strict=True)),
+        {} if counts is None else dict(zip(scheme.names, (counts / counts.sum()).tolist(), strict=True)),
         plan,
         len(plan.plan.tiles) if plan else 0,
         missing,

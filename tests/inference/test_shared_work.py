@@ -91,10 +91,10 @@ def test_blocks_of_several_processes_make_the_labels_of_one(member, image, tmp_p
         for part in range(2):  # as another process would: it reads what is decided
             with joined(output, workers=1) as work:
                 begun(work, member, image).run_blocks(numbers[part::2])
-        first.look()
-        assert first.missing == []
         assert finished(output, FACTS) is None
-        first.finish()
+        assert first.finish() == 0
+        with joined(output) as late:  # which finds that another process has finished
+            assert late.plan is None
     found, expected = read_labels(output), whole(member, image)
     np.testing.assert_array_equal(found.voxels, expected)
     assert found.segments[5] == Segment("a")
@@ -124,15 +124,27 @@ def test_a_killed_block_goes_on_behind_its_last_layer(frozen, image, tmp_path, m
         assert work.planes == {number: 64}
     with joined(output) as work:
         made = begun(work, frozen, image)
+        assert work.finish() == len(made.plan.tiles)
         seen = []
         made.run_blocks(range(len(made.plan.tiles)), seen.append)
-        assert work.missing == []
-        work.finish()
+        assert work.finish() == 0
         assert seen == sorted(seen)
         assert seen[0] > 64 / 150 / len(made.plan.tiles)
         assert seen[-1] == 1
     np.testing.assert_array_equal(read_labels(output).voxels, whole(frozen, image))
     assert finished(output, FACTS).sum() == np.prod(SHAPE)  # the first layer is counted once
+
+
+def test_two_that_finish_at_once_make_one_output(frozen, image, tmp_path):
+    output = tmp_path / "labels.ome.zarr"
+    with joined(output, workers=1) as work, joined(output) as other:
+        made = begun(work, frozen, image)
+        made.run_blocks(range(len(made.plan.tiles)))
+        other.look()
+        assert work.finish() == 0
+        assert other.finish() == 0
+    assert finished(output, FACTS).sum() == np.prod(SHAPE)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["labels.ome.zarr"]
 
 
 def test_only_who_has_the_same_call_joins(frozen, image, tmp_path):
