@@ -168,6 +168,7 @@ def test_a_large_ome_zarr_trains_by_its_labelled_parts_from_the_command_line(tmp
     from keras_unet3d.volumes import Grid, Volume, write_image, write_labels
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # a table is as wide as it is
     monkeypatch.setattr(neighbourhoods, "LARGE", 1 << 20)
     monkeypatch.setattr(neighbourhoods, "MARGIN", 8)
     rng = np.random.default_rng(0)
@@ -194,4 +195,4 @@ def test_a_large_ome_zarr_trains_by_its_labelled_parts_from_the_command_line(tmp
     rows = json.loads(run("info", "models/unet3d", "--json"))["training"]["data"]["rows"]
     assert [row["name"] for row in rows] == ["a x=4:16 y=4:16 z=4:9", "a x=84:96 y=74:86 z=71:75", "b"]
     assert [row["labelled"] for row in rows] == [5 * 12 * 12, 4 * 12 * 12, 9 * 12 * 12]
-    assert all(row["name"] in checked for row in rows)
+    assert all(row["name"] in checked for row in rows), checked

@@ -96,6 +96,7 @@ def test_many_images_into_a_folder_of_which_one_is_bad(user, trained):
         "segment", IMAGE, "broken.nii.gz", "kidneys/images/kidney_2.nii.gz", "--out-dir", "all/of/them", status=1
     )
     assert sorted(path.name for path in (user.folder / "all/of/them").iterdir()) == [
+        ".segmented",
         "kidney_1.nii.gz",
         "kidney_2.nii.gz",
     ]
