@@ -184,12 +184,14 @@ def multiscale_attributes(
     if channels is not None and all(label for label, _ in channels):
         told["omero"] = {"channels": [_shown(*channel) for channel in channels]}
     if segments is not None:
-        told["image-label"] = inline | {
-            "colors": [
-                {"label-value": value, "rgba": [*segment.colour, 255]}
-                for value, segment in segments.items()
-                if segment.colour
-            ],
+        colours = [
+            {"label-value": value, "rgba": [*segment.colour, 255]}
+            for value, segment in segments.items()
+            if segment.colour
+        ]
+        told["image-label"] = {
+            **inline,
+            **({"colors": colours} if colours else {}),
             "properties": [{"label-value": value, "name": segment.name} for value, segment in segments.items()],
             **({"source": {"image": image}} if image else {}),
         }
