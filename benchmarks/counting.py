@@ -24,6 +24,8 @@ def counted(file: Path) -> int:
 
 
 def _count() -> None:
+    if hasattr(NetworkStream.push, "counts"):  # multiprocessing imports the main program again
+        return
     file = os.open(os.environ["COUNTED_VOXELS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     push = NetworkStream.push
 
@@ -31,6 +33,7 @@ def _count() -> None:
         os.write(file, NUMBER.pack(prod(planes.shape[:3])))
         return push(self, planes, last=last)
 
+    counting.counts = True  # type: ignore[attr-defined]
     NetworkStream.push = counting  # type: ignore[method-assign]
 
 

@@ -87,7 +87,11 @@ def kills(arguments: argparse.Namespace) -> None:
     chance = np.random.default_rng(arguments.seed)
     print("| what is killed | blocks | when, of the work | voxels computed twice | labels that differ |")
     print("| --- | --- | --- | --- | --- |")
-    for name, output, calls in [*ways(arguments, image)][1:]:
+    alone, *shared = ways(arguments, image)
+    if not whole.exists():
+        with Running(alone[2], arguments) as running:
+            running.wait()
+    for name, output, calls in shared:
         shutil.rmtree(output, ignore_errors=True)
         moments = sorted(chance.uniform(0.05, 0.95) for _ in range(arguments.kills))
         waiting, plan = list(moments), None
