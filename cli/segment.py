@@ -207,7 +207,7 @@ def command(
     check_outputs(written, others=others, in_new_folder=out_dir is not None, may_be_there=True)
     # For all images, also if newer ones appear meanwhile.
     sources: list[Any] = [client] if client else [version_folder(model) for model in models]
-    cases = [api.Case(image, output) for image, output in written] if out_dir is not None else []
+    cases = [api.Case(*pair, keep, meaning) for pair in written] if out_dir is not None else []
     if not plan_only:
         description = client.description if client else read_description(sources[0])
         there = [case.output for case in cases if api.is_there(case, sources, options)]

@@ -1,6 +1,8 @@
 """What decides a segmentation, compared with what one was begun with."""
 
+import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 
@@ -16,6 +18,11 @@ def difference(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         return ""
     first = differing[0]
     return f"was begun with another {' and '.join(differing)} ({_values(begun.get(first), now[first])})"
+
+
+def digest(facts: Mapping[str, Any]) -> str:
+    """All facts, ready for JSON, as one number."""
+    return sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()
 
 
 def _values(begun: Any, now: Any) -> str:

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError, WorkError
-from keras_unet3d.inference.facts import difference
+from keras_unet3d.inference.facts import difference, digest
 from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.moments_file import read_moments, write_moments
 from keras_unet3d.inference.results import class_dtype
@@ -222,7 +221,7 @@ class SharedWork:
                 self.look_at_blocks()
                 if missing := len(self.missing):
                     return missing
-                made = {"facts": _digest(self._facts), "voxels": self.counts.tolist()}
+                made = {"facts": digest(self._facts), "voxels": self.counts.tolist()}
                 LabelImage(self.folder / _LABELS).finish(self._output, made)
                 shutil.rmtree(self.folder, ignore_errors=True)
         except FileNotFoundError:  # another process has
@@ -290,13 +289,9 @@ def finished(output: Path, facts: Mapping[str, Any]) -> NDArray[np.int64] | None
     if not output.exists():
         return None
     made = made_of(output)
-    if not isinstance(made, dict) or made.get("facts") != _digest(json.loads(json.dumps(dict(facts)))):
+    if not isinstance(made, dict) or made.get("facts") != digest(facts):
         raise InputError(f"{output}: exists already. Remove it first, or choose another name.")
     return np.array(made["voxels"], np.int64)
-
-
-def _digest(facts: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 class BlockClasses:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_unet3d.errors import InputError, UNet3DError
+from keras_unet3d.inference.facts import digest
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.jobs.dask_workers import Dask, on_worker
 from keras_unet3d.jobs.executors import Part
@@ -22,6 +21,7 @@ from keras_unet3d.volumes.whole_file import written_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from keras_unet3d.annotation import Meaning
     from keras_unet3d.serving.saved_model import LoadedModel
 
 NOTES = ".segmented"
@@ -35,10 +35,14 @@ class Case:
     Attributes:
         image: its file, or the files of its channels.
         output: the label map.
+        keep: an annotation of the image; what it says stays as annotated.
+        meaning: how to read unpainted voxels of `keep`.
     """
 
     image: tuple[Path, ...]
     output: Path
+    keep: Path | None = None
+    meaning: Meaning | None = None
 
     def __str__(self) -> str:
         return ",".join(map(str, self.image))
@@ -112,6 +116,8 @@ def segment_cases(
 
 def is_there(case: Case, models: Models, options: SegmentOptions) -> bool:
     """Whether a case was segmented before, from the same image, with the same models and options."""
+    if options.probabilities or options.uncertainty or options.report:  # which are files of their own
+        return False
     try:
         return case.output.exists() and _note(case).read_text(encoding="utf-8") == _made_of(case, models, options)
     except (OSError, ValueError, InputError):
@@ -157,7 +163,7 @@ def _segmented(
             result = segment_one(case, loaded)
         else:
             image = case.image if len(case.image) > 1 else case.image[0]
-            result = segment(image, case.output, model=loaded, options=options)
+            result = segment(image, case.output, model=loaded, keep=case.keep, meaning=case.meaning, options=options)
         _note(case).parent.mkdir(exist_ok=True)
         with written_whole(_note(case)) as file:
             file.write_text(made_of, encoding="utf-8")
@@ -174,8 +180,9 @@ def _note(case: Case) -> Path:
 
 def _made_of(case: Case, models: Models, options: SegmentOptions) -> str:
     """All that decides a result, as one number."""
-    facts = facts_of(case.image, described_models(models), options, None) | {
+    facts = facts_of(case.image, described_models(models), options, case.keep) | {
         "processor": "any",
+        "meaning": str(case.meaning),
         "post-processing": str(options.post_processing),
     }
-    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return digest(facts)

@@ -186,6 +186,23 @@ def test_what_is_there_is_not_segmented_again(unet3d, image, write, model, fake)
     assert again("--fill-holes")[0] == ["c.nii.gz"]
 
 
+def test_another_annotation_that_is_kept_makes_another_result(unet3d, image, write, model, fake):
+    def calls(*options):
+        before = len(fake)
+        done = unet3d("segment", "a.nii.gz", "--out-dir", "seg", "--model", model, *options)
+        assert done.exit_code == 0, done.stderr
+        return len(fake) - before
+
+    write("kept.nii.gz", np.zeros(SHAPE, np.uint8))
+    calls("--keep", "kept.nii.gz")
+    write("seg/a.nii.gz", np.zeros(SHAPE, np.uint8))
+    assert calls("--keep", "kept.nii.gz") == 0
+    write("kept.nii.gz", np.full(SHAPE, 5, np.uint8))
+    assert calls("--keep", "kept.nii.gz") == 1
+    assert calls() == 1
+    assert calls("--probabilities", "chances.nii.gz") == 1  # a file of its own
+
+
 def test_one_image_is_read_before_its_model_is_loaded(unet3d, image, model, fake):
     done = unet3d("segment", "a.nii.gz", "out.mha", "--model", model, "--quiet")
     assert done.exit_code == 0
