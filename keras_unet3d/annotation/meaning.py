@@ -24,6 +24,14 @@ class Meaning:
     unlabeled: int | None = None
     dense: bool = False
 
+    def __str__(self) -> str:
+        """In the words of the command line."""
+        slices = self.annotated_slices
+        by_case = slices if isinstance(slices, Mapping) else {"": slices} if slices is not None else {}
+        said = [f"--annotated-slices '{case}{':' if case else ''}{each}'" for case, each in sorted(by_case.items())]
+        said += [f"--unlabeled {self.unlabeled}"] if self.unlabeled is not None else []
+        return " ".join([*said, *(["--dense"] if self.dense else [])]) or "what the file says"
+
     def check(self, dataset: Dataset) -> None:
         """Make sure that what was said does not contradict itself or the dataset.
 

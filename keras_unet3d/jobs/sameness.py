@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from keras_unet3d.annotation import Meaning
 from keras_unet3d.jobs.models import PathLike, name_of
 from keras_unet3d.volumes import Volume
 from keras_unet3d.volumes.slabs import bytes_of, in_slabs
@@ -19,14 +20,19 @@ if TYPE_CHECKING:
 
 
 def facts_of(
-    image: Any, models: Sequence[tuple[Any, ModelDescription]], options: SegmentOptions, keep: Any
+    image: Any,
+    models: Sequence[tuple[Any, ModelDescription]],
+    options: SegmentOptions,
+    keep: PathLike | None = None,
+    meaning: Meaning | None = None,
 ) -> dict[str, Any]:
-    """The facts, ready for JSON."""
+    """The facts, ready for JSON; `meaning` is that of the unpainted voxels of `keep`."""
     files = [image] if isinstance(image, str | Path | Volume) else list(image)
     return {
         "image": [_held_facts(file) if isinstance(file, Volume) else _file_facts(file) for file in files],
         "model": [[name_of(model), description.created.isoformat()] for model, description in models],
         "annotation": _file_facts(keep) if keep is not None else None,
+        "meaning of unpainted voxels": str(meaning or Meaning()) if keep is not None else None,
         "precision": options.precision,
         "processor": "any" if options.precision != "auto" else _processor(),
         "statistics": options.statistics,

@@ -182,7 +182,7 @@ def segment(
     image = image_at_level(image, options)
     models = described_models(model)
     scheme = models[0][1].scheme
-    facts = facts_of(image, models, options, keep) if output is not None else {}
+    facts = facts_of(image, models, options, keep, meaning) if output is not None else {}
     kept = None
     if keep is not None:
         image, kept = read_annotated(image, keep, scheme, meaning)

@@ -60,7 +60,7 @@ class BlockRequest:
     @property
     def facts(self) -> dict[str, Any]:
         """All that decides the result; the precision is that of the process which begins."""
-        return facts_of(self.image, described_models(self.models), self.options, None) | {"processor": "any"}
+        return facts_of(self.image, described_models(self.models), self.options) | {"processor": "any"}
 
     def join(self) -> SharedWork:
         """The folder where processes meet.

@@ -180,9 +180,8 @@ def _note(case: Case) -> Path:
 
 def _made_of(case: Case, models: Models, options: SegmentOptions) -> str:
     """All that decides a result, as one number."""
-    facts = facts_of(case.image, described_models(models), options, case.keep) | {
+    facts = facts_of(case.image, described_models(models), options, case.keep, case.meaning) | {
         "processor": "any",
-        "meaning": str(case.meaning),
         "post-processing": str(options.post_processing),
     }
     return digest(facts)

@@ -41,3 +41,11 @@ def test_annotated_slices_make_0_a_class():
 def test_slices_of_a_case_that_is_not_there():
     with pytest.raises(InputError, match="given for c; the cases are a, b"):
         Meaning({"c": SLICES}).check(PAIRS)
+
+
+def test_it_is_said_in_the_words_of_the_command_line():
+    assert str(Meaning()) == "what the file says"
+    assert str(Meaning(SLICES, dense=True)) == "--annotated-slices 'z=1' --dense"
+    assert str(Meaning({"b": SLICES, "a": SLICES}, unlabeled=7)) == (
+        "--annotated-slices 'a:z=1' --annotated-slices 'b:z=1' --unlabeled 7"
+    )

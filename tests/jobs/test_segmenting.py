@@ -200,6 +200,13 @@ def test_with_an_annotation_or_in_memory_another_image_is_not_resumed_either(fil
     unet3d.write_image(file, changed)
     with pytest.raises(unet3d.InputError, match=r"image\.nii has changed since"):
         unet3d.segment(file, output, model=one, keep=annotation, options=options(resume=True))
+    with pytest.raises(KeyboardInterrupt):
+        unet3d.segment(file, output, model=one, keep=annotation, options=options(), progress=stop_at(0.4))
+    said = "another meaning of unpainted voxels .what the file says; now --unlabeled 0"
+    with pytest.raises(unet3d.InputError, match=said):
+        unet3d.segment(
+            file, output, model=one, keep=annotation, meaning=unet3d.Meaning(unlabeled=0), options=options(resume=True)
+        )
     interrupted(image, output, one)
     with pytest.raises(unet3d.InputError, match="a volume in memory has changed since"):
         unet3d.segment(changed, output, model=one, options=options(resume=True))
