@@ -27,11 +27,24 @@ from keras_unet3d.volumes.blocks import blocks
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.intensity import volume_intensity
 from keras_unet3d.volumes.label_image import LabelImage
-from keras_unet3d.volumes.ome_zarr_writing import level_shapes
+from keras_unet3d.volumes.ome_zarr_writing import CHUNK, level_shapes
 
 PHANTOM = (128, 256, 256)
 SIZES = ((7, 1), (8, 1), (9, 4), (10, 16), (11, 64), (12, 256), (13, 1024))
 """Voxels, as a power of ten, and workers."""
+COLUMNS = (
+    "voxels",
+    "workers",
+    "blocks",
+    "work",
+    "network",
+    "worker hours",
+    "measuring",
+    "reading, all",
+    "labels",
+    "files",
+    "blocks/s",
+)
 
 
 def main() -> None:
@@ -42,24 +55,26 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         flops, measuring, image_bytes, label_bytes = measure(arguments, folder)
-        print("\n| voxels | workers | blocks | work | network | measuring | reading, all | labels | files | blocks/s |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        print(f"\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
         for exponent, workers in SIZES:
             side = round(10 ** (exponent / 3) / 64) * 64
-            demand = Demand(read_description(arguments.model).size)
+            channels = read_description(arguments.model).size.channels
+            demand = Demand(read_description(arguments.model).size, column=CHUNK * channels)
             budget = parse_memory(arguments.memory)
             plan = make_plan((side,) * 3, demand, budget, held_memory(), workers=workers)
             rounds = -(-len(plan.tiles) // workers)
             seconds = rounds * plan.flop / len(plan.tiles) / flops
             read = prod(read_along(axis) for axis in plan.tiles.axes) * image_bytes
+            chunks = channels * prod(chunks_along(axis) for axis in plan.tiles.axes)
             row = [
                 f"10^{exponent}, x=y=z={side:,}",
                 f"{workers:,}",
                 f"{len(plan.tiles):,}",
                 f"{plan.overhead:.2f} times",
                 shown(seconds),
+                f"{workers * seconds / 3600:,.2g}" if workers * seconds < 36000 else f"{workers * seconds / 3600:,.0f}",
                 shown(side**3 / measuring / workers),
-                f"{stored(read)}, {read / seconds / 1e6:,.0f} MB/s",
+                f"{stored(read)} in {chunks:,} chunks, {read / seconds / 1e6:,.0f} MB/s",
                 stored(side**3 * label_bytes),
                 f"{files(plan, folder / f'{exponent}.ome.zarr'):,}",
                 f"{len(plan.tiles) / seconds:.2g}",
@@ -115,6 +130,13 @@ def read_along(axis: AxisTiling) -> int:
     """Voxels that all tiles read along an axis."""
     starts = (axis.read_start(i) for i in range(axis.count))
     return sum(min(start + axis.tile, axis.length) - max(start, 0) for start in starts)
+
+
+def chunks_along(axis: AxisTiling) -> int:
+    """Chunks that all tiles read along an axis, each as often as tiles read of it."""
+    starts = (axis.read_start(i) for i in range(axis.count))
+    ends = ((max(start, 0), min(start + axis.tile, axis.length)) for start in starts)
+    return sum(-(-stop // CHUNK) - start // CHUNK for start, stop in ends)
 
 
 def files(plan: Plan, output: Path) -> int:

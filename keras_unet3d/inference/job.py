@@ -28,6 +28,7 @@ from keras_unet3d.network.clones import clone
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
+from keras_unet3d.volumes.layers import column_bytes
 from keras_unet3d.volumes.volume import Grid, Volume
 from keras_unet3d.volumes.voxels import Voxels
 
@@ -157,7 +158,8 @@ class SegmentationJob(VolumeJob):
         if self._devices == (None,):
             self._check_memory_of_post_processing(budget, held)
         largest = max((member.size for member in self._members), key=lambda size: size.filters)
-        demand = Demand(largest, self.precision, len(self._networks[0]), devices=len(self._devices))
+        column = column_bytes(self.volume.voxels) if self._devices == (None,) else 0  # else a GPU's memory is planned
+        demand = Demand(largest, self.precision, len(self._networks[0]), devices=len(self._devices), column=column)
         normalizations = self._normalizations
         if self._unfinished is not None and self._unfinished.plan is not None:
             return begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)

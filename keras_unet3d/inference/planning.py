@@ -51,6 +51,7 @@ class Demand:
         whole_tiles: whether a tile is computed as a whole, as its own statistics need it.
         passes: over the features for statistics of the whole volume, before the labels: one for each normalisation.
         devices: that share the tiles.
+        column: bytes of the image that are kept for each voxel of a plane, as slabs are read of larger chunks.
     """
 
     size: NetworkSize
@@ -59,6 +60,7 @@ class Demand:
     whole_tiles: bool = False
     passes: int = 0
     devices: int = 1
+    column: int = 0
 
     def flop(self, tile: Any) -> Any:
         """Operations for one tile, all members and passes."""
@@ -73,6 +75,7 @@ class Demand:
         if self.whole_tiles:
             return FIXED + ends + WHOLE_TILE_BYTES * self.size.held_whole(tile)
         stays, step = self.size.held_streamed(tile, slab)
+        ends = ends + 2.0 * self.column * y * x  # a layer of chunks, and the next
         return FIXED + ends + weights + BYTES[self.precision] * (STAYS * self.members * stays + STEP * step)
 
 

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from keras_unet3d.inference.tiles import Tile
 from keras_unet3d.volumes.box import Box, read_mirrored
+from keras_unet3d.volumes.layers import LayeredVoxels, layer_planes
 from keras_unet3d.volumes.voxels import Voxels
 
 
 def read_ahead(image: Voxels, tile: Tile, slab: int | None) -> Generator[tuple[NDArray[np.float32], bool], None, None]:
     """Read what a tile reads, mirrored at the borders of the volume; the next slab is read while one is in use.
+
+    What is stored in chunks is unpacked once, although a layer of them is read as several slabs.
 
     Whoever may stop before the end closes the generator (`contextlib.closing`), which ends the reading thread.
 
@@ -30,8 +33,10 @@ def read_ahead(image: Voxels, tile: Tile, slab: int | None) -> Generator[tuple[N
         Box((z, *tile.read.start[1:]), (min(z + step, last), *tile.read.stop[1:])) for z in range(first, last, step)
     ]
 
+    source: Voxels = image if slab is None or layer_planes(image) == 1 else LayeredVoxels(image)
+
     def read(box: Box) -> NDArray[np.float32]:
-        return read_mirrored(image, box).astype(np.float32, copy=False)
+        return read_mirrored(source, box).astype(np.float32, copy=False)
 
     with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
         following = reader.submit(read, boxes[0])

@@ -92,6 +92,11 @@ def test_no_other_plan_within_the_budget_costs_less(demand, shape, budget):
     assert cost(len(plan.tiles), plan.tiles.tile) <= least * ENOUGH * 1.05
 
 
+def test_layers_of_chunks_that_are_kept_take_memory():
+    tile, slab = (64, 244, 248), 8
+    assert Demand(PAPER.size, column=384).memory(tile, slab) - PAPER.memory(tile, slab) == 2 * 384 * 244 * 248
+
+
 def test_several_devices_get_tiles_each():
     two = make_plan((64, 244, 248), Demand(PAPER.size, devices=2), 64 * GB)
     assert len(two.tiles) >= 2
