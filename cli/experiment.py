@@ -46,6 +46,12 @@ if TYPE_CHECKING:
     multiple=True,
     help="Only this network; repeat for others. All three unless said otherwise, for sparsity '3D with BN'.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Trainings at a time, each with its share of the processor. By default one for each GPU; without GPUs, one.",
+)
 @meaning_options
 @click.option("--config", type=click.Path(path_type=Path), help="Settings from a TOML file, as for fit.")
 @click.option("--set", "assigned", type=Setting(), multiple=True, help="Any setting by its name. Repeat for others.")
@@ -70,6 +76,7 @@ def command(
     folds: int | None,
     slices: tuple[Any, ...],
     networks: tuple[str, ...],
+    workers: int | None,
     annotated_slices: tuple[str, ...],
     unlabeled: int | None,
     dense: bool,
@@ -88,7 +95,8 @@ def command(
     full      learn from all volumes but one, score on that one (table 3)
 
     Scores are the intersection over union at voxels that were not learned from, in a table beside the paper's. Where
-    there are several GPUs each trains for itself. The same command continues an experiment that was killed.
+    there are several GPUs each trains for itself; --workers does the same on one processor. The same command continues
+    an experiment that was killed.
 
     \b
     Examples:
@@ -126,7 +134,7 @@ def command(
         return
 
     with TrainingProgress(terminal, lambda plan: _print_plan(terminal, plan)) as progress:
-        found = api.experiment(files, protocol, settings, runs=runs, listener=progress, **call)
+        found = api.experiment(files, protocol, settings, runs=runs, workers=workers, listener=progress, **call)
     header, *rows = found.scores.table()
     terminal.say("\nIntersection over union at voxels that were not learned from:")
     terminal.table(header, rows)

@@ -186,7 +186,8 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
         steps: of ``"sparsity"``: slices orthogonal to z, y and x; None are the paper's.
         meaning: how to read unpainted voxels, where the files do not say.
         runs: folder of training runs; TensorBoard reads it.
-        workers: trainings at a time, each in a process of its own; None is one for each GPU, in turn without.
+        workers: trainings at a time, each in a process of its own with its share of the processor; None is one for each
+            GPU, in turn without.
         listener: told what happens; `planned` is told an `ExperimentPlan`.
 
     Raises:
@@ -246,12 +247,13 @@ class _Work:
             yield trial, self.record(trial, listener)
 
     def at_once(self, trials: Sequence[Trial], processes: int) -> Iterator[tuple[Trial, _TrialRecord]]:
-        """So many at a time, each in a process that sees one GPU; in the order in which they end."""
+        """So many at a time, each in a process that sees one GPU or computes with some threads; as they end."""
         context = get_context("spawn")  # TensorFlow does not survive a fork
         devices = context.Queue()
         for device in _devices(processes):
             devices.put(device)
-        with ProcessPoolExecutor(processes, context, _take_device, (devices,)) as pool:
+        threads = max((os.cpu_count() or 1) // processes, 1)
+        with ProcessPoolExecutor(processes, context, _take_share, (devices, threads)) as pool:
             try:
                 waiting = {pool.submit(self.record, trial): trial for trial in trials}
                 for future in as_completed(waiting):
@@ -325,8 +327,10 @@ def _devices(count: int) -> list[str]:
     return [names[number % len(names)] if names else "" for number in range(count)]
 
 
-def _take_device(devices: Any) -> None:
+def _take_share(devices: Any, threads: int) -> None:
+    """Of this machine, for a process that has not used TensorFlow yet."""
     os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
 
 def _write(folder: Path, scores: ExperimentScores, settings: Settings) -> None:
