@@ -13,7 +13,8 @@ from keras_unet3d.jobs.evaluating import compare, evaluate, evaluate_cases, hold
 from keras_unet3d.jobs.executors import Part
 from keras_unet3d.jobs.experimenting import Experiment, ExperimentPlan, experiment, plan_experiment
 from keras_unet3d.jobs.exporting import Export, convert, export, package
-from keras_unet3d.jobs.fitting import FitPlan, FitResult, fit, plan_fit
+from keras_unet3d.jobs.fit_plan import FitPlan, plan_fit
+from keras_unet3d.jobs.fitting import FitResult, fit
 from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.reporting import Report, report
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment

@@ -14,19 +14,11 @@ from pydantic import BaseModel
 from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, case_folds, load_case, read_dataset
 from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.exporting import check_destination
-from keras_unet3d.jobs.fitting import (
-    FitPlan,
-    describe,
-    export_trained,
-    facts_of_data,
-    fingerprint_of,
-    name_trained,
-    opened_run,
-    plan_fit,
-    preparation_of,
-    train,
-)
+from keras_unet3d.jobs.fit_plan import FitPlan, plan_fit
+from keras_unet3d.jobs.fit_run import fingerprint_of, opened_run
+from keras_unet3d.jobs.fitting import preparation_of, train
 from keras_unet3d.jobs.scoring import score_network
+from keras_unet3d.jobs.trained_model import describe, export_trained, facts_of_data, name_trained
 from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.wording import counted

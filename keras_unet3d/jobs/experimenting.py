@@ -18,8 +18,11 @@ from pydantic import BaseModel
 from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, load_case, load_cases, read_dataset
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import InputError
-from keras_unet3d.jobs.fitting import describe, fingerprint_of, plan_for, preparation_of, train
+from keras_unet3d.jobs.fit_plan import plan_for
+from keras_unet3d.jobs.fit_run import fingerprint_of
+from keras_unet3d.jobs.fitting import preparation_of, train
 from keras_unet3d.jobs.scoring import score_network
+from keras_unet3d.jobs.trained_model import describe
 from keras_unet3d.metrics import Overlap
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.wording import counted

@@ -16,7 +16,7 @@ from keras_unet3d.volumes import Grid
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from keras_unet3d.jobs.fitting import FitPlan
+    from keras_unet3d.jobs.fit_plan import FitPlan
     from keras_unet3d.metrics import ScoreTable
     from keras_unet3d.training.held_out import HeldOut
     from keras_unet3d.training.listener import Listener

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import keras_unet3d as unet3d
-from keras_unet3d.jobs.fitting import FitPlan, _continued, name_trained
+from keras_unet3d.jobs.fit_plan import FitPlan
+from keras_unet3d.jobs.fit_run import _continued
+from keras_unet3d.jobs.trained_model import name_trained
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings, read_settings
 from keras_unet3d.volumes.spacing import Spacing
