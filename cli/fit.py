@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from unet3d_cli.options import (
     quiet_option,
     read_meaning,
 )
+from unet3d_cli.training_plan import plan_as_json, print_next, print_plan, print_settings
 
 from keras_unet3d.wording import counted
 
@@ -243,23 +243,6 @@ def _budget(settings: Settings) -> str:
     return counted(settings.steps, "step") if settings.steps else f"{settings.minutes:g} minutes"
 
 
-def print_plan(terminal: Terminal, plan: FitPlan) -> None:
-    """What will be trained on, and what was decided."""
-    from unet3d_cli.tables import print_summary
-
-    for warning in plan.dataset.warnings:
-        terminal.warn(str(warning))
-    print_summary(terminal, plan.summary)
-    for decision in plan.decisions:
-        terminal.say(f"{decision}.")
-
-
-def print_settings(terminal: Terminal, settings: Settings) -> None:
-    """As a file for --config."""
-    terminal.say("Settings; save them to a file for --config:\n")
-    terminal.say(settings.as_toml())
-
-
 def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...], runs: Path, *, quiet: bool) -> None:
     from unet3d_cli.score_tables import print_scores
 
@@ -276,25 +259,6 @@ def _print_result(terminal: Terminal, fitted: FitResult, image: tuple[Path, ...]
     if fitted.report is not None:
         terminal.say(f"Report: {fitted.report}  (open it in a browser)")
     print_next(terminal, fitted.model, fitted.run, image, runs)
-
-
-def print_next(terminal: Terminal, model: Path, run: Path, image: tuple[Path, ...], runs: Path) -> None:
-    """What was made, and what to do with it."""
-    terminal.say(f"Model: {model}\nRun:   {run}")
-    segment = ["unet3d", "segment", ",".join(map(str, image)), "labels.nii.gz"]
-    if model.parent != Path("models/unet3d"):
-        segment += ["--model", str(model.parent)]
-    terminal.say(f"Next:  {shlex.join(segment)}\n       {shlex.join(['tensorboard', '--logdir', str(runs)])}")
-
-
-def plan_as_json(plan: FitPlan) -> dict[str, Any]:
-    """The same as `print_plan`, for machines."""
-    return {
-        "data": plan.summary.as_json(),
-        "decisions": [{"setting": each.setting, "value": each.value, "reason": each.reason} for each in plan.decisions],
-        "settings": plan.settings.model_dump(mode="json", exclude_none=True),
-        "warnings": [str(warning) for warning in plan.dataset.warnings],
-    }
 
 
 def _result_as_json(fitted: FitResult) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from unet3d_cli.fit import plan_as_json, print_next, print_plan, print_settings
 from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, shown
+from unet3d_cli.training_plan import plan_as_json, print_next, print_plan, print_settings
 
 from keras_unet3d.wording import counted
 
