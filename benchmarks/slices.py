@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--slices", nargs="+", default=PAPER.split(), help=f"counts of yz,xz,xy; {PAPER}")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--dimensions", type=int, nargs="+", default=[3, 2])
+    parser.add_argument("--seed", type=int, default=0, help="of each training; slices stay the same")
     arguments = parser.parse_args()
     told = json.loads((arguments.dataset / "dataset.json").read_text(encoding="utf-8"))
     classes = [int(value) for value in told["labels"]]
@@ -36,12 +37,13 @@ def main() -> None:
         for slices in arguments.slices:
             for dimensions in arguments.dimensions:
                 with TemporaryDirectory() as scratch:
-                    show(arguments.dataset, case, slices, dimensions, arguments.minutes, classes, Path(scratch))
+                    show(arguments, case, slices, dimensions, classes, Path(scratch))
 
 
 def show(
-    dataset: Path, case: str, slices: str, dimensions: int, minutes: float, classes: list[int], scratch: Path
+    arguments: argparse.Namespace, case: str, slices: str, dimensions: int, classes: list[int], scratch: Path
 ) -> None:
+    dataset = arguments.dataset
     (image,), (labels,) = (list(dataset.resolve().glob(f"{folder}/{case}.*")) for folder in ("images", "labels"))
     part = scratch / "part"
     for folder in ("images", "labels"):
@@ -53,7 +55,7 @@ def show(
     told = {name: told[name] for name in ("labels", "modality", "channel_names", "spacing") if name in told}
     told["labels"][str(UNLABELLED)] = "unlabeled"
     (part / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
-    steps, model = trained(part, scratch, f"network.dimensions={dimensions}", minutes)
+    steps, model = trained(part, scratch, f"network.dimensions={dimensions} seed={arguments.seed}", arguments.minutes)
     unlabelled = unet3d.read_labels(annotation).voxels == UNLABELLED
     found = unet3d.segment(image, model=model).labels.voxels[unlabelled]
     truth = unet3d.read_labels(labels).voxels[unlabelled]
