@@ -55,17 +55,17 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         flops, measuring, image_bytes, label_bytes = measure(arguments, folder)
+        size = read_description(arguments.model).size
         print(f"\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
         for exponent, workers in SIZES:
             side = round(10 ** (exponent / 3) / 64) * 64
-            channels = read_description(arguments.model).size.channels
-            demand = Demand(read_description(arguments.model).size, column=CHUNK * channels)
+            demand = Demand(size, column=CHUNK * size.channels)
             budget = parse_memory(arguments.memory)
             plan = make_plan((side,) * 3, demand, budget, held_memory(), workers=workers)
             rounds = -(-len(plan.tiles) // workers)
             seconds = rounds * plan.flop / len(plan.tiles) / flops
             read = prod(read_along(axis) for axis in plan.tiles.axes) * image_bytes
-            chunks = channels * prod(chunks_along(axis) for axis in plan.tiles.axes)
+            chunks = size.channels * prod(chunks_along(axis) for axis in plan.tiles.axes)
             row = [
                 f"10^{exponent}, x=y=z={side:,}",
                 f"{workers:,}",

@@ -8,8 +8,6 @@ from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-if "PYTEST_XDIST_WORKER" in os.environ:  # several share the cores: threads of one would wait for each other's turn
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("quick")
