@@ -23,7 +23,7 @@ class AxisTiling:
         length: voxels of the volume.
         tile: input voxels of every tile.
         count: tiles.
-        stride: voxels from one tile to the next, a multiple of `geometry.multiple`.
+        stride: voxels from one tile to the next, a multiple of `geometry.multiple`; of one tile it says nothing.
         aligned: whether every tile begins to write at a multiple of the stride. Unpadded ones always do; zero-padded,
             the first tile else writes a halo more than the others, which lies inside of it.
     """
@@ -52,6 +52,10 @@ class AxisTiling:
         following = i + 1
         is_last = following // self.count
         return is_last * self.length + (1 - is_last) * self.write_start(following)
+
+    def at(self, place: int) -> int:
+        """The tile that writes a voxel, where tiles are aligned."""
+        return min(place // self.stride, self.count - 1) if self.count > 1 else 0
 
     def crop_start(self, i: Any) -> Any:
         """First voxel of the network's output for tile `i` that is written."""

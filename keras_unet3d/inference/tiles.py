@@ -138,8 +138,8 @@ class TilePlan:
         return Tile(read, write, Box.at([axis.crop_start(i) for axis, i in steps], write.shape))
 
     def at(self, voxel: Sequence[int]) -> int:
-        """The number of the tile that writes a voxel (z, y, x), where tiles begin at multiples of the stride."""
-        index = [min(place // axis.stride, axis.count - 1) for place, axis in zip(voxel, self.axes, strict=True)]
+        """The number of the tile that writes a voxel (z, y, x), where tiles are aligned."""
+        index = [axis.at(place) for place, axis in zip(voxel, self.axes, strict=True)]
         return int(np.ravel_multi_index(index, self.counts))
 
     def __iter__(self) -> Iterator[Tile]:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_unet3d.inference.axis import aligned_tiling, axis_tiling, shortest_of_many
+from keras_unet3d.inference.tiles import block_tilings
 from keras_unet3d.network.sizes import AxisGeometry, Geometry
 from keras_unet3d.network.work import NetworkSize
 
@@ -86,6 +87,15 @@ def test_tiles_cover_each_voxel_once_on_one_pooling_grid(made):
         assert (tiling.read_start(i) - tiling.read_start(0)) % geometry.multiple == 0
         assert tiling.write_start(i) < tiling.write_stop(i)
     assert written == list(range(length))
+
+
+@given(geometries, st.integers(1, 700))
+def test_every_voxel_is_of_the_block_that_writes_it(geometry, length):
+    """Also of an axis that is shorter than two halos, and of one as long."""
+    for tiling in block_tilings(length, geometry):
+        for i in range(tiling.count):
+            start, stop = tiling.write_start(i), tiling.write_stop(i)
+            assert {tiling.at(start), tiling.at((start + stop) // 2), tiling.at(stop - 1)} == {i}
 
 
 @given(geometries, st.integers(1, 700), st.integers(0, 60))
