@@ -19,12 +19,17 @@ def quiet_tensorflow() -> None:
     here to hide that would cost every error that needs no network some seconds, so the import itself is wrapped,
     whenever it comes.
     """
-    if "tensorflow" in sys.modules or any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
+    if "tensorflow" in sys.modules or tensorflow_is_quiet():
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
     sys.meta_path.insert(0, _QuietFinder())
+
+
+def tensorflow_is_quiet() -> bool:
+    """Whether `quiet_tensorflow` was called, which a process that this one starts does not know."""
+    return any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
 
 
 class _QuietFinder(MetaPathFinder):

@@ -24,6 +24,7 @@ from keras_unet3d.jobs.fitting import preparation_of, train
 from keras_unet3d.jobs.scoring import score_network
 from keras_unet3d.jobs.trained_model import describe
 from keras_unet3d.metrics import Overlap
+from keras_unet3d.quiet import quiet_tensorflow, tensorflow_is_quiet
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.wording import counted
 
@@ -211,13 +212,17 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
     with run.alone():
         work = _Work(files, meaning, plan.settings, run.folder)
         processes = min(workers or _gpus(), len(plan.trials))
-        done = []
+        done: list[TrialScore] = []
+        start, before = time.monotonic(), sum(map(work.has, plan.trials))
         records = work.in_turn(plan.trials, listener) if processes < 2 else work.at_once(plan.trials, processes)
         for trial, record in records:
             done.append(record.score(trial))
+            ahead = len(plan.trials) - len(done)
+            minutes = (time.monotonic() - start) / 60 / max(len(done) - before, 1) * ahead
+            left = f" About {counted(round(minutes), 'minute')} left." if ahead and len(done) > before else ""
             listener.say(
                 f"{len(done)} of {len(plan.trials)} done: {trial}: mean IoU {done[-1].together.mean_iou:.3f} after "
-                f"{counted(record.steps, 'step')} in {record.minutes:.1f} minutes."
+                f"{counted(record.steps, 'step')} in {record.minutes:.1f} minutes.{left}"
             )
         order = {(trial.part.name, trial.network.name): number for number, trial in enumerate(plan.trials)}
         scores = ExperimentScores(
@@ -256,7 +261,8 @@ class _Work:
         for device in _devices(processes):
             devices.put(device)
         threads = max((os.cpu_count() or 1) // processes, 1)
-        with ProcessPoolExecutor(processes, context, _take_share, (devices, threads)) as pool:
+        share = (devices, threads, tensorflow_is_quiet())
+        with ProcessPoolExecutor(processes, context, _take_share, share) as pool:
             try:
                 waiting = {pool.submit(self.record, trial): trial for trial in trials}
                 for future in as_completed(waiting):
@@ -265,12 +271,16 @@ class _Work:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
+    def has(self, trial: Trial) -> bool:
+        """Whether a training is done."""
+        return (self.folder / trial.folder / _RECORD_FILE).exists()
+
     def record(self, trial: Trial, listener: Listener | None = None) -> _TrialRecord:
         """Train and score, unless that is done."""
         from keras_unet3d.training.listener import Quiet
 
         done = self.folder / trial.folder / _RECORD_FILE
-        if not done.exists():
+        if not self.has(trial):
             record = self._trained(trial, done.parent, listener or Quiet())
             with written_whole(done) as file:
                 file.write_text(record.model_dump_json(), encoding="utf-8")
@@ -330,8 +340,10 @@ def _devices(count: int) -> list[str]:
     return [names[number % len(names)] if names else "" for number in range(count)]
 
 
-def _take_share(devices: Any, threads: int) -> None:
+def _take_share(devices: Any, threads: int, quiet: bool) -> None:
     """Of this machine, for a process that has not used TensorFlow yet."""
+    if quiet:
+        quiet_tensorflow()
     os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
