@@ -1,6 +1,7 @@
 """Quiet TensorFlow, and few examples for property tests unless asked for more."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it, and so do we
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("quick")
