@@ -21,8 +21,6 @@ WORTH = 1.1
 """Another tile than the usual one is taken where it holds this many times as many labelled voxels for the same work."""
 LEAST_WORK = 0.75
 """A tile is no less work than this share of the usual one: it is its shape that is chosen, not its size."""
-FLATTEST = 0.5
-"""The edges of a zero-padded tile, beside those of the usual one, at least: a flatter one would see mostly border."""
 EDGES = 32
 """Lengths that are looked at along each axis, at most about so many."""
 CASES = 8
@@ -66,6 +64,10 @@ def choose_tile(
 ) -> TileChoice:
     """The tile with the most labelled voxels for its work, among those that are about as much work as the usual one.
 
+    Unpadded, every voxel that a tile returns was seen with all of its surroundings, whatever the shape. Zero-padded, a
+    flat tile sees less of the volume, and learns less though more is labelled (benchmarks/accuracy.md): it keeps the
+    usual shape.
+
     Args:
         volumes: that are learned from.
         spacing: distance between voxel centres along z, y, x.
@@ -75,8 +77,7 @@ def choose_tile(
     """
     typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
     usual = usual_tile(typical, spacing, size.geometry, limit, fits=fits)
-    whole = size.geometry.padding == "same" and all(edge >= length for edge, length in zip(usual, typical, strict=True))
-    tiles = np.array([usual]) if whole else _candidates(typical, usual, size)
+    tiles = _candidates(typical, usual, size) if size.geometry.padding == "valid" else np.array([usual])
     edges = (tiles[:, 0], tiles[:, 1], tiles[:, 2])
     work = np.asarray(size.flop(edges), np.float64)
     usual_work = float(size.flop(usual))
@@ -184,12 +185,10 @@ def _in_cells(plane: NDArray[np.bool_], cell: int) -> NDArray[np.int32]:
 
 
 def _candidates(typical: Sequence[int], usual: Triple, size: NetworkSize) -> NDArray[np.integer]:
-    """Tiles that the network takes, no longer than the volume; of very many, some."""
+    """Tiles that an unpadded network takes, no longer than what a volume needs; of very many, some."""
     edges = []
-    for axis, length, edge in zip(size.geometry.axes, typical, usual, strict=True):
-        shortest = axis.minimum if axis.padding == "valid" else axis.nearest_valid(int(FLATTEST * edge))
-        longest = axis.input_length(int(length))
-        edges.append(np.arange(min(shortest, longest), longest + 1, axis.multiple))
+    for axis, length in zip(size.geometry.axes, typical, strict=True):
+        edges.append(np.arange(axis.minimum, axis.input_length(int(length)) + 1, axis.multiple))
     for number, along in enumerate(edges):
         tile: list[Any] = [others[0] for others in edges]
         tile[number] = along
