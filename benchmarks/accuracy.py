@@ -12,6 +12,7 @@ empty one is the defaults; one with ``steps=`` takes so many. Each is one `unet3
 import argparse
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, help="score so many of them only, evenly chosen")
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--slices", help="annotated slices kept of each case that is learned from: yz,xz,xy")
-    parser.add_argument("--variant", action="append", help="settings, such as 'loss.dice=0 seed=1'")
+    parser.add_argument("--variant", action="append", help="such as 'loss.dice=0 seed=1'")
     arguments = parser.parse_args()
     with arguments.folds.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -95,9 +96,10 @@ def keep_slices(source: Path, target: Path, counts: list[int]) -> None:
 
 def trained(part: Path, where: Path, variant: str, minutes: float) -> tuple[int, Path]:
     command = [Path(sys.executable).with_name("unet3d"), "fit", part, "--json"]
-    if not any(assigned.startswith("steps=") for assigned in variant.split()):
+    settings = shlex.split(variant)
+    if not any(assigned.startswith("steps=") for assigned in settings):
         command += ["--minutes", minutes]
-    for assigned in variant.split():
+    for assigned in settings:
         command += ["--set", assigned]
     command += ["--models", where / "models", "--runs", where / "runs"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

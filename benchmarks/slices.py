@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--slices", nargs="+", default=PAPER.split(), help=f"counts of yz,xz,xy; {PAPER}")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--dimensions", type=int, nargs="+", default=[3, 2])
-    parser.add_argument("--seed", type=int, default=0, help="of each training; slices stay the same")
+    parser.add_argument("--variant", default="", help="settings with blanks between, such as 'seed=1'; see accuracy.py")
     arguments = parser.parse_args()
     told = json.loads((arguments.dataset / "dataset.json").read_text(encoding="utf-8"))
     classes = [int(value) for value in told["labels"]]
@@ -55,7 +55,8 @@ def show(
     told = {name: told[name] for name in ("labels", "modality", "channel_names", "spacing") if name in told}
     told["labels"][str(UNLABELLED)] = "unlabeled"
     (part / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
-    steps, model = trained(part, scratch, f"network.dimensions={dimensions} seed={arguments.seed}", arguments.minutes)
+    variant = f"network.dimensions={dimensions} {arguments.variant}"
+    steps, model = trained(part, scratch, variant, arguments.minutes)
     unlabelled = unet3d.read_labels(annotation).voxels == UNLABELLED
     found = unet3d.segment(image, model=model).labels.voxels[unlabelled]
     truth = unet3d.read_labels(labels).voxels[unlabelled]
