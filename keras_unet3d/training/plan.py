@@ -321,8 +321,7 @@ def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bo
         whose = "the paper's tile" if paper else f"a tile no larger than the paper's, {named(PAPER_TILE)}"
         return f"and {whose}, which returns {named(returned)}, {labels}"
     where = "a GPU" if has_gpu else "a CPU"
-    shape = "edges of about equal length in space" if geometry.dimensions > 2 else "fewer slices before smaller ones"
-    return f"at most {limit:,} voxels on {where}, {shape}, {labels}"
+    return f"at most {limit:,} voxels on {where}, edges of about equal length in space, {labels}"
 
 
 def median_spacing(grids: Sequence[Grid]) -> tuple[tuple[float, float, float], str]:

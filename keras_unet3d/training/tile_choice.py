@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -103,8 +103,6 @@ def usual_tile(
 ) -> Triple:
     """The whole volume where it has at most `limit` voxels; else a block of about equal physical edges.
 
-    A 2D network sees nothing across slices: it gets fewer of them before it gets parts of them.
-
     Args:
         typical: voxels of a volume along z, y, x.
         spacing: distance between voxel centres along z, y, x.
@@ -126,7 +124,7 @@ def usual_tile(
         tile = [axis.nearest_valid(int(length)) for axis, length in zip(axes, typical, strict=True)]
     while prod(tile) > limit or not fits((tile[0], tile[1], tile[2])):
         edges = [
-            0.0 if edge <= axis.minimum else edge * distance if axis.kernel > 1 else inf
+            edge * distance if edge > axis.minimum else 0.0
             for axis, edge, distance in zip(axes, tile, spacing, strict=True)
         ]
         if not any(edges):
