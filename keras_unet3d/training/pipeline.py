@@ -97,6 +97,7 @@ class TrainingBatches:
         options = tf.data.Options()
         options.deterministic = True
         options.threading.private_threadpool_size = threads
+        options.autotune.enabled = False  # nothing is left to tune, and its thread is waited for, a minute at times
         samples = (
             tf.data.Dataset.range(first_step * here, np.iinfo(np.int64).max)
             .take_while(lambda _: tf.logical_not(self._closed))
