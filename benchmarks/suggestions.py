@@ -1,6 +1,6 @@
 """What suggested slices are worth: a volume is annotated slice by slice, as suggested, uniformly, and at random.
 
-    python benchmarks/suggestions.py mouse_embryo_nuclei --cases Emb01_t301 --minutes 3
+    python benchmarks/suggestions.py mouse_embryo_nuclei --cases Emb01_t301 --steps 300
 
 Each cell is one `unet3d fit` of one volume of which so many slices are labelled, from the beginning, and the mean IoU,
 over the whole volume, of all classes but the most frequent one. All begin with one slice of each orientation through
@@ -28,7 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--cases", required=True, help="names with commas between")
-    parser.add_argument("--minutes", type=float, default=3, help="of each training")
+    parser.add_argument("--steps", type=int, default=300, help="of each training")
+    parser.add_argument("--filters", type=int, default=8, help="of the network's first level")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--more", type=int, default=3, help="slices that each round adds, a multiple of three")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of trainings and of random slices")
@@ -37,7 +38,9 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for case in arguments.cases.split(","):
         for seed in arguments.seeds:
-            volume = Annotator(arguments.dataset, case, arguments.minutes, seed)
+            told = {"steps": arguments.steps, "network.filters": arguments.filters, "seed": seed}
+            settings = unet3d.read_settings(None, told)
+            volume = Annotator(arguments.dataset, case, settings)
             for row in volume.rounds(arguments.rounds, arguments.more):
                 print(f"| {case} | {seed} | {' | '.join(row)} |", flush=True)
 
@@ -45,14 +48,14 @@ def main() -> None:
 class Annotator:
     """Paints slices of one volume, and sees what a network learns from them."""
 
-    def __init__(self, dataset: Path, case: str, minutes: float, seed: int) -> None:
+    def __init__(self, dataset: Path, case: str, settings: unet3d.Settings) -> None:
         (self.image,) = dataset.resolve().glob(f"images/{case}.*")
         (labels,) = [*dataset.resolve().glob(f"truth/{case}.*"), *dataset.resolve().glob(f"labels/{case}.*")][:1]
         self.labels = unet3d.read_labels(labels)
         values, voxels = np.unique(self.labels.voxels, return_counts=True)
         self.classes = [int(value) for value in values if value != values[voxels.argmax()]]
-        self.settings = unet3d.Settings(minutes=minutes, seed=seed)
-        self.rng = np.random.default_rng(seed)
+        self.settings = settings
+        self.rng = np.random.default_rng(settings.seed)
 
     def rounds(self, rounds: int, more: int) -> Any:
         """A row of the table for each."""

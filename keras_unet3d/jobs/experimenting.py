@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -218,8 +219,9 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
         for trial, record in records:
             done.append(record.score(trial))
             ahead = len(plan.trials) - len(done)
-            minutes = (time.monotonic() - start) / 60 / max(len(done) - before, 1) * ahead
-            left = f" About {counted(round(minutes), 'minute')} left." if ahead and len(done) > before else ""
+            new = max(len(done) - before, processes, 1)  # those that run beside the first end soon after it
+            minutes = (time.monotonic() - start) / 60 / new * ahead
+            left = f" About {counted(ceil(minutes), 'minute')} left." if ahead and len(done) > before else ""
             listener.say(
                 f"{len(done)} of {len(plan.trials)} done: {trial}: mean IoU {done[-1].together.mean_iou:.3f} after "
                 f"{counted(record.steps, 'step')} in {record.minutes:.1f} minutes.{left}"

@@ -67,7 +67,8 @@ def test_an_experiment_that_is_interrupted_continues_and_comes_out_the_same(data
     watching = Watching()
     with pytest.raises(KeyboardInterrupt):
         unet3d.experiment(dataset, "full", TINY, runs=tmp_path / "runs", listener=watching, **call)
-    assert len([text for text in watching.said if "of 4 done" in text]) == 1
+    (done,) = [text for text in watching.said if "of 4 done" in text]
+    assert done.endswith("left.")
     found = unet3d.experiment(dataset, "full", TINY, runs=tmp_path / "runs", listener=watching, **call)
     assert found.run == tmp_path / "runs" / "experiment_full" / "1"
 
