@@ -91,7 +91,7 @@ def command(
 
     \b
     semi      part the annotated slices into folds, learn from all folds but one, score on that one (table 1)
-    sparsity  learn from more and more slices, score on slices that no step learns from (table 2)
+    sparsity  learn from more and more slices of one volume, score on those that no step learns from (table 2)
     full      learn from all volumes but one, score on that one (table 3)
 
     Scores are the intersection over union at voxels that were not learned from, in a table beside the paper's. Where
@@ -138,6 +138,8 @@ def command(
     header, *rows = found.scores.table()
     terminal.say("\nIntersection over union at voxels that were not learned from:")
     terminal.table(header, rows)
+    for note in found.scores.notes:
+        terminal.say(note)
     terminal.say(f"Results: {found.run}/report.html, {found.run}/experiment.json, {found.run}/experiment.md")
     terminal.result({**found.scores.as_json(), "run": str(found.run)})
 
@@ -148,3 +150,5 @@ def _print_plan(terminal: Terminal, plan: ExperimentPlan) -> None:
     terminal.note(f"{counted(len(plan.trials), 'training')} of {each} each:")
     for trial in plan.trials:
         terminal.note(f"  {trial}")
+    for note in plan.notes:
+        terminal.note(note)

@@ -74,6 +74,11 @@ class AnnotatedSlices:
         pairs = zip(AXES, self.per_axis, strict=True)
         return " ".join(f"{axis}={','.join(map(str, indices))}" for axis, indices in pairs if indices)
 
+    def __or__(self, other: "AnnotatedSlices") -> "AnnotatedSlices":
+        """The slices of both."""
+        z, y, x = (mine + theirs for mine, theirs in zip(self.per_axis, other.per_axis, strict=True))
+        return AnnotatedSlices(z, y, x)
+
     def without(self, other: "AnnotatedSlices") -> "AnnotatedSlices":
         """The slices that `other` does not have."""
         z, y, x = (

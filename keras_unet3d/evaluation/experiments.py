@@ -1,13 +1,14 @@
 """What came of an experiment: its trainings, and the table that stands beside the paper's."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from itertools import product
 from typing import Any
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.evaluation.protocols import NETWORKS, PAPER, Protocol
+from keras_unet3d.evaluation.tables import score_text
 from keras_unet3d.metrics import Overlap, Scores
 from keras_unet3d.metrics.overlap import mean_of_present
 
@@ -36,9 +37,13 @@ class TrialScore:
     minutes: float
 
     @property
-    def together(self) -> Overlap:
-        """Of all cases."""
-        return reduce(add, self.overlaps.values())
+    def mean_iou(self) -> float:
+        """Mean over the cases of their mean over the classes."""
+        return mean_of_present([overlap.mean_iou for overlap in self.overlaps.values()])
+
+    def iou(self, number: int) -> float:
+        """Of a class, by its index: mean over the cases."""
+        return mean_of_present([float(overlap.iou[number]) for overlap in self.overlaps.values()])
 
     def as_json(self, scheme: LabelScheme) -> dict[str, Any]:
         """Plain values."""
@@ -48,7 +53,8 @@ class TrialScore:
             "labelled": self.labelled,
             "steps": self.steps,
             "minutes": round(self.minutes, 3),
-            "scores": Scores.of(self.together, scheme).as_json(),
+            "mean_iou": _number(self.mean_iou),
+            "iou": {name: _number(self.iou(number)) for number, name in enumerate(scheme.names)},
             "cases": {name: Scores.of(overlap, scheme).as_json() for name, overlap in self.overlaps.items()},
         }
 
@@ -61,11 +67,13 @@ class ExperimentScores:
         protocol: of the experiment.
         scheme: the classes.
         trials: in the order of the parts, networks within.
+        notes: what is not as its row says.
     """
 
     protocol: Protocol
     scheme: LabelScheme
     trials: tuple[TrialScore, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def networks(self) -> list[str]:
@@ -78,16 +86,17 @@ class ExperimentScores:
         """The rows."""
         return list(dict.fromkeys(trial.part for trial in self.trials))
 
-    @property
-    def averages(self) -> dict[str, float]:
-        """Mean IoU by network, over the trainings; not a number where it has none."""
-        return {
-            name: mean_of_present([trial.together.mean_iou for trial in self.trials if trial.network == name])
-            for name in self.networks
-        }
+    def mean_iou(self, part: str | None, network: str) -> float:
+        """Mean over the trainings of a network in a row of the table, or in all rows."""
+        of_network = [trial for trial in self.trials if trial.network == network and part in (None, trial.part)]
+        return mean_of_present([trial.mean_iou for trial in of_network])
+
+    def labelled(self, part: str) -> float:
+        """Share of the voxels that the trainings of a row learned from, 0–1."""
+        return mean_of_present([trial.labelled for trial in self.trials if trial.part == part])
 
     def table(self) -> list[list[str]]:
-        """Rows of text, the header first, beside the paper's results: mean IoU over the classes."""
+        """Rows of text, the header first, beside the paper's results: IoU, mean over classes, then over cases."""
         return self._growing() if self.protocol == "sparsity" else self._networks()
 
     def as_markdown(self) -> str:
@@ -99,18 +108,18 @@ class ExperimentScores:
         """Plain values, with the paper's."""
         return {
             "protocol": self.protocol,
-            "score": "intersection over union of each class at voxels that were not learned from",
-            "average_mean_iou": {name: _number(value) for name, value in self.averages.items()},
+            "score": "intersection over union of each class at voxels that were not learned from; mean over cases",
             "trials": [trial.as_json(self.scheme) for trial in self.trials],
+            "notes": list(self.notes),
             "paper": {name: list(values) for name, values in PAPER[self.protocol].items()},
         }
 
     def _networks(self) -> list[list[str]]:
-        names = self.networks
-        of = {(trial.part, trial.network): trial.together.mean_iou for trial in self.trials}
-        rows = [[part, *(_shown(of.get((part, name), math.nan)) for name in names)] for part in self.parts]
-        rows.append(["average", *map(_shown, self.averages.values())])
-        rows.append(["the paper's average", *(_shown(*PAPER[self.protocol].get(name, [math.nan])) for name in names)])
+        names, paper = self.networks, PAPER[self.protocol]
+        rows = [[part, *(score_text(self.mean_iou(part, name)) for name in names)] for part in self.parts]
+        rows.append(["average", *(score_text(self.mean_iou(None, name)) for name in names)])
+        rows.append(["the paper's average", *(score_text(mean_of_present(paper[name])) for name in names)])
+        rows.append(["of these three", *(_listed(paper[name]) for name in names)])
         return [["mean IoU", *names], *rows]
 
     def _growing(self) -> list[list[str]]:
@@ -118,24 +127,25 @@ class ExperimentScores:
         shown = cases if len(cases) <= MOST_COLUMNS else []
         header = ["slices", "labelled", "network", *shown, "mean", "the paper's, samples 1, 2, 3"]
         rows = []
-        for trial in self.trials:
-            ious = {name: overlap.mean_iou for name, overlap in trial.overlaps.items()}
-            paper = PAPER[self.protocol].get(trial.part, ()) if trial.network == "3D with BN" else ()
+        for part, network in product(self.parts, self.networks):
+            of_cell = [trial for trial in self.trials if (trial.part, trial.network) == (part, network)]
+            ious = {name: overlap.mean_iou for trial in of_cell for name, overlap in trial.overlaps.items()}
+            paper = PAPER[self.protocol].get(part, ()) if network == "3D with BN" else ()
             rows.append(
                 [
-                    trial.part,
-                    f"{trial.labelled:.1%}",
-                    trial.network,
-                    *(_shown(ious.get(name, math.nan)) for name in shown),
-                    _shown(mean_of_present(list(ious.values()))),
-                    ", ".join(map(_shown, paper)) or "–",
+                    part,
+                    f"{self.labelled(part):.1%}",
+                    network,
+                    *(score_text(ious.get(name, math.nan)) for name in shown),
+                    score_text(self.mean_iou(part, network)),
+                    _listed(paper) or "–",
                 ]
             )
         return [header, *rows]
 
 
-def _shown(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+def _listed(scores: Sequence[float]) -> str:
+    return ", ".join(map(score_text, scores))
 
 
 def _number(value: float) -> float | None:

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import ceil
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel
 
-from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, load_case, load_cases, read_dataset
+from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, load_cases, read_dataset
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import InputError
-from keras_unet3d.jobs.fit_plan import plan_for
 from keras_unet3d.jobs.fit_run import fingerprint_of
-from keras_unet3d.jobs.fitting import preparation_of, train
-from keras_unet3d.jobs.scoring import score_network
-from keras_unet3d.jobs.trained_model import describe
-from keras_unet3d.metrics import Overlap
-from keras_unet3d.quiet import quiet_tensorflow, tensorflow_is_quiet
+from keras_unet3d.jobs.trials import Trainings, Trial, gpus
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from keras_unet3d.evaluation.experiments import ExperimentScores, TrialScore
-    from keras_unet3d.evaluation.protocols import Network, Part, Protocol
+    from keras_unet3d.evaluation.protocols import Protocol
     from keras_unet3d.jobs.models import PathLike
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.volumes.box import Triple
-
-_RECORD_FILE = "trial.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,26 +47,10 @@ class ExperimentPlan:
     scheme: LabelScheme
     settings: Settings
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One training of an experiment.
-
-    Attributes:
-        part: what is learned and scored.
-        network: that learns it.
-    """
-
-    part: Part
-    network: Network
-
-    def __str__(self) -> str:
-        return f"{self.network.name}, {self.part.name}"
-
     @property
-    def folder(self) -> str:
-        """The name of its folder."""
-        return "".join(each if each.isalnum() else "_" for each in str(self))
+    def notes(self) -> tuple[str, ...]:
+        """What is not as its row says."""
+        return tuple(dict.fromkeys(trial.part.note for trial in self.trials if trial.part.note))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,28 +64,6 @@ class Experiment:
 
     run: Path
     scores: ExperimentScores
-
-
-class _TrialRecord(BaseModel):
-    """A training that is done.
-
-    Attributes:
-        steps: that were trained.
-        minutes: that they took.
-        labelled: share of all voxels that was learned from.
-        overlaps: the confusion matrix of each case that was scored.
-    """
-
-    steps: int
-    minutes: float
-    labelled: float
-    overlaps: dict[str, list[list[int]]]
-
-    def score(self, trial: Trial) -> TrialScore:
-        from keras_unet3d.evaluation.experiments import TrialScore
-
-        overlaps = {name: Overlap(np.asarray(matrix, np.int64)) for name, matrix in self.overlaps.items()}
-        return TrialScore(trial.part.name, trial.network.name, overlaps, self.labelled, self.steps, self.minutes)
 
 
 def plan_experiment(
@@ -146,17 +97,20 @@ def plan_experiment(
     settings = settings or Settings()
     named = {network.name: network for network in NETWORKS}
     names = networks or (["3D with BN"] if protocol == "sparsity" else list(named))
+    if settings.hold_out not in ("auto", "nothing"):
+        raise InputError(f"Experiments hold nothing back of what they learn from. Received: {settings.hold_out!r}")
     if unknown := [name for name in names if name not in named]:
         raise InputError(f"Expected networks out of {', '.join(named)}. Received: {', '.join(unknown)}")
     read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning)
     parts = parts_of(protocol, read.cases, folds=folds or FOLDS, steps=steps or STEPS)
     for part in parts:
-        learned = [part.shares[case.name].parted(case.class_index)[0] for case in read]
+        learned = [part.shares[case.name].parted(case.class_index)[0] for case in read if case.name in part.shares]
         known = {int(value) for labels in learned for value in np.unique(labels)} - {UNLABELED}
         if missing := [name for number, name in enumerate(read.scheme.names) if number not in known]:
+            row = " ".join(filter(None, (part.alone, part.name)))
             raise InputError(
-                f"{part.name}: nothing that is learned from has labels of {', '.join(missing)}. Annotate more slices, "
-                "or take fewer folds."
+                f"{row}: nothing that is learned from has labels of {', '.join(missing)}. Annotate more "
+                "slices, or learn from more of them: fewer --folds, other --slices."
             )
     of_trial = settings.model_copy(update={"hold_out": "nothing"})
     trials = (Trial(part, named[name]) for part, name in product(parts, names))
@@ -211,143 +165,25 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
     fingerprint = fingerprint_of(files, plan.settings, meaning, *parts)
     run = open_run(Path(runs) / f"experiment_{protocol}", fingerprint)
     with run.alone():
-        work = _Work(files, meaning, plan.settings, run.folder)
-        processes = min(workers or _gpus(), len(plan.trials))
-        done: list[TrialScore] = []
-        start, before = time.monotonic(), sum(map(work.has, plan.trials))
-        records = work.in_turn(plan.trials, listener) if processes < 2 else work.at_once(plan.trials, processes)
-        for trial, record in records:
-            done.append(record.score(trial))
+        trainings = Trainings(files, meaning, plan.settings, run.folder)
+        processes = min(workers or gpus() or 1, len(plan.trials))
+        done: dict[str, TrialScore] = {}
+        start, before = time.monotonic(), sum(map(trainings.has, plan.trials))
+        for trial, record in trainings.do(plan.trials, processes, listener):
+            score = done[str(trial)] = record.score(trial)
             ahead = len(plan.trials) - len(done)
-            new = max(len(done) - before, processes, 1)  # those that run beside the first end soon after it
-            minutes = (time.monotonic() - start) / 60 / new * ahead
-            left = f" About {counted(ceil(minutes), 'minute')} left." if ahead and len(done) > before else ""
+            new = max(len(done) - before, processes)  # those that run beside the first end soon after it
+            minutes = ceil((time.monotonic() - start) / 60 / new * ahead)
+            left = f" About {counted(minutes, 'minute')} left." if ahead and len(done) > before else ""
             listener.say(
-                f"{len(done)} of {len(plan.trials)} done: {trial}: mean IoU {done[-1].together.mean_iou:.3f} after "
-                f"{counted(record.steps, 'step')} in {record.minutes:.1f} minutes.{left}"
+                f"{len(done)} of {len(plan.trials)} done: {trial}: mean IoU {score.mean_iou:.3f} after "
+                f"{counted(score.steps, 'step')} in {score.minutes:.1f} minutes.{left}"
             )
-        order = {(trial.part.name, trial.network.name): number for number, trial in enumerate(plan.trials)}
-        scores = ExperimentScores(
-            protocol, plan.scheme, tuple(sorted(done, key=lambda score: order[score.part, score.network]))
-        )
+        in_order = tuple(done[str(trial)] for trial in plan.trials)
+        scores = ExperimentScores(protocol, plan.scheme, in_order, plan.notes)
         _write(run.folder, scores, plan.settings)
         run.finish()
     return Experiment(run.folder, scores)
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What trainings need, whichever process does them.
-
-    Attributes:
-        files: of the cases.
-        meaning: of their labels.
-        settings: as given.
-        folder: of the experiment.
-    """
-
-    files: Dataset
-    meaning: Meaning | None
-    settings: Settings
-    folder: Path
-
-    def in_turn(self, trials: Sequence[Trial], listener: Listener) -> Iterator[tuple[Trial, _TrialRecord]]:
-        """One after the other, in this process."""
-        for trial in trials:
-            yield trial, self.record(trial, listener)
-
-    def at_once(self, trials: Sequence[Trial], processes: int) -> Iterator[tuple[Trial, _TrialRecord]]:
-        """So many at a time, each in a process that sees one GPU or computes with some threads; as they end."""
-        context = get_context("spawn")  # TensorFlow does not survive a fork
-        devices = context.Queue()
-        for device in _devices(processes):
-            devices.put(device)
-        threads = max((os.cpu_count() or 1) // processes, 1)
-        share = (devices, threads, tensorflow_is_quiet())
-        with ProcessPoolExecutor(processes, context, _take_share, share) as pool:
-            try:
-                waiting = {pool.submit(self.record, trial): trial for trial in trials}
-                for future in as_completed(waiting):
-                    yield waiting[future], future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-    def has(self, trial: Trial) -> bool:
-        """Whether a training is done."""
-        return (self.folder / trial.folder / _RECORD_FILE).exists()
-
-    def record(self, trial: Trial, listener: Listener | None = None) -> _TrialRecord:
-        """Train and score, unless that is done."""
-        from keras_unet3d.training.listener import Quiet
-
-        done = self.folder / trial.folder / _RECORD_FILE
-        if not self.has(trial):
-            record = self._trained(trial, done.parent, listener or Quiet())
-            with written_whole(done) as file:
-                file.write_text(record.model_dump_json(), encoding="utf-8")
-        return _TrialRecord.model_validate_json(done.read_text(encoding="utf-8"))
-
-    def _trained(self, trial: Trial, folder: Path, listener: Listener) -> _TrialRecord:
-        from keras_unet3d.training.crew import gather_crew
-        from keras_unet3d.training.held_out import part
-        from keras_unet3d.training.settings import read_settings
-        from keras_unet3d.training.trainer import Circumstances
-
-        start = time.monotonic()
-        folder.mkdir(exist_ok=True)
-        listener.say(f"{trial} …")
-        read = load_cases(self.files, self.meaning)
-        shares = {case.name: trial.part.shares[case.name].parted(case.class_index) for case in read}
-        voxels = sum(case.class_index.size for case in read)
-        learned = tuple(
-            replace(case, class_index=shares[case.name][0])
-            for case in read
-            if (shares[case.name][0] != UNLABELED).any()
-        )
-        plan = plan_for(replace(read, cases=learned), trial.network.of(self.settings))
-        decided = folder / "settings.toml"
-        if decided.exists():  # what was decided when it began stays decided
-            plan = replace(plan, settings=read_settings(decided))
-        plan.settings.write(decided)
-        volumes = part(learned, "nothing", preparation_of(plan, listener)).training
-        circumstances = Circumstances(folder, listener, start, gather_crew("one", listener.say))
-        trained = train(plan, volumes, (), circumstances)
-        if trained.early:
-            raise KeyboardInterrupt
-        scored = (  # read again: images in memory are normalised
-            replace(load_case(self.files, case, read.scheme, self.meaning), class_index=shares[case.name][1])
-            for case in self.files.cases
-            if (shares[case.name][1] != UNLABELED).any()
-        )
-        overlaps = score_network(trained.model, describe(plan, {}), folder, scored)
-        return _TrialRecord(
-            steps=trained.state.step,
-            minutes=trained.state.seconds / 60,
-            labelled=sum(np.count_nonzero(case.class_index != UNLABELED) for case in learned) / voxels,
-            overlaps={name: overlap.matrix.tolist() for name, overlap in overlaps.items()},
-        )
-
-
-def _gpus() -> int:
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))
-
-
-def _devices(count: int) -> list[str]:
-    """What `CUDA_VISIBLE_DEVICES` is to say in each process, out of what it says here."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [str(number) for number in range(_gpus())]
-    return [names[number % len(names)] if names else "" for number in range(count)]
-
-
-def _take_share(devices: Any, threads: int, quiet: bool) -> None:
-    """Of this machine, for a process that has not used TensorFlow yet."""
-    if quiet:
-        quiet_tensorflow()
-    os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
 
 def _write(folder: Path, scores: ExperimentScores, settings: Settings) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_unet3d.annotation.labels import UNLABELED
-from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.annotated_image import read_annotated
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from keras_unet3d.annotation import Meaning
     from keras_unet3d.annotation.labels import Colour
+    from keras_unet3d.annotation.slices import AnnotatedSlices
     from keras_unet3d.evaluation.suggestion import Suggestion
     from keras_unet3d.serving.saved_model import LoadedModel
     from keras_unet3d.volumes import Volume
@@ -141,7 +141,7 @@ def suggest(
         folder / name,
         tuple(folder / picture for picture in pictures),
         volume.grid.unit,
-        None if given is None else _together(given, suggested),
+        None if given is None else given | suggested,
     )
 
 
@@ -194,8 +194,3 @@ def _write_picture(
     unsure = np.take(uncertainty, slice_.index, axis=slice_.axis) / np.float32(max(uncertainty.max(), 1e-6))
     bright = heat(enlarged(unsure, slice_size(volume.grid.shape, axis, spacing, PIXELS)))
     Image.fromarray(side_by_side([panel, bright])).save(file)
-
-
-def _together(first: AnnotatedSlices, second: AnnotatedSlices) -> AnnotatedSlices:
-    z, y, x = (mine + theirs for mine, theirs in zip(first.per_axis, second.per_axis, strict=True))
-    return AnnotatedSlices(z, y, x)

@@ -93,7 +93,7 @@ class TrainingBatches:
             labels = tf.cast(labels, tf.int32)
             return image, tf.maximum(labels, 0), tf.gather(self._weight_of, labels + 1)
 
-        threads = os.cpu_count() or 1
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")) or os.cpu_count() or 1
         options = tf.data.Options()
         options.deterministic = True
         options.threading.private_threadpool_size = threads

@@ -53,12 +53,18 @@ def test_of_dense_labels_subsets_are_slices_too():
 
 def test_steps_learn_from_more_and_more_slices_and_are_scored_on_what_no_step_learns():
     sparse = case("a", ANNOTATED)
-    parts = parts_of("sparsity", [sparse], steps=[(1, 1, 1), (3, 2, 2)])
-    assert [part.name for part in parts] == ["x=1 y=1 z=1", "x=2 y=2 z=3"]
+    parts = parts_of("sparsity", [sparse, case("b", ANNOTATED)], steps=[(1, 1, 1), (3, 2, 2)])
+    assert [(part.name, part.alone) for part in parts] == [
+        (name, alone) for name in ("x=1 y=1 z=1", "x=2 y=2 z=3") for alone in ("a", "b")
+    ]
+    parts = [part for part in parts if part.alone == "a"]
+    assert all(list(part.shares) == ["a"] and not part.note for part in parts)
     learned, scored = zip(*(part.shares["a"].parted(sparse.class_index) for part in parts), strict=True)
     np.testing.assert_array_equal(*scored)
-    counts = [np.count_nonzero(labels != UNLABELED) for labels in learned]
-    assert counts[0] < counts[1]
+    few, more = (labels != UNLABELED for labels in learned)
+    assert few.sum() < more.sum()
+    assert not (few & ~more).any()
+    assert slices_of(scored[0]) == AnnotatedSlices(z=(6, 12, 18), y=(18,), x=(30,))
     for labels in learned:
         assert not ((labels != UNLABELED) & (scored[0] != UNLABELED)).any()
 
@@ -70,6 +76,11 @@ def test_of_dense_labels_every_voxel_that_no_step_learns_is_scored():
     used = [part.shares["a"].parted(dense.class_index)[0] != UNLABELED for part in parts]
     np.testing.assert_array_equal(*scored)
     np.testing.assert_array_equal(scored[0], ~(used[0] | used[1]))
+
+
+def test_a_step_with_fewer_slices_than_its_name_says_so():
+    (part,) = parts_of("sparsity", [case("a", ANNOTATED)], steps=[(2, 5, 3)])
+    assert part.note == "a has no more slices than 3 of y for x=3 y=5 z=2."
 
 
 def test_steps_that_leave_nothing_to_score_are_refused():

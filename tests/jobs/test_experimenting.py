@@ -1,14 +1,16 @@
 """Experiments: many trainings, whatever interrupts them."""
 
 import json
+import os
 import signal
 
 import numpy as np
 import pytest
 
 import keras_unet3d as unet3d
-from keras_unet3d.jobs import experimenting
-from keras_unet3d.jobs.experimenting import _devices, plan_experiment
+from keras_unet3d.jobs import trials
+from keras_unet3d.jobs.experimenting import plan_experiment
+from keras_unet3d.jobs.trials import Trainings, _devices
 from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.settings import read_settings
 
@@ -74,7 +76,7 @@ def test_an_experiment_that_is_interrupted_continues_and_comes_out_the_same(data
 
     at_once = unet3d.experiment(dataset, "full", TINY, runs=tmp_path / "others", workers=2, **call)
     written = [json.loads((each.run / "experiment.json").read_text(encoding="utf-8")) for each in (found, at_once)]
-    scores = [[trial["scores"] for trial in each["trials"]] for each in written]
+    scores = [[trial["cases"] for trial in each["trials"]] for each in written]
     assert scores[0] == scores[1]
     assert [trial["network"] for trial in written[0]["trials"]] == ["3D without BN", "2D with BN"] * 2
     assert list(written[0]["trials"][0]["cases"]) == ["a"]  # the one that is left out
@@ -98,12 +100,31 @@ def test_an_unknown_network_is_refused(dataset):
         plan_experiment(dataset, "semi", TINY, networks=["4D"], meaning=MEANING)
 
 
+def test_what_would_be_held_back_is_refused(dataset):
+    with pytest.raises(unet3d.InputError, match="hold nothing back"):
+        plan_experiment(dataset, "semi", TINY.model_copy(update={"hold_out": "slices"}), meaning=MEANING)
+
+
+def test_growing_slices_are_learned_from_one_volume_at_a_time(dataset):
+    plan = plan_experiment(dataset, "sparsity", TINY, steps=[(1, 0, 0), (2, 0, 0)], meaning=MEANING)
+    assert [str(trial) for trial in plan.trials] == [
+        f"3D with BN, x=0 y=0 z={count}, {name}" for count in (1, 2) for name in ("a", "b")
+    ]
+
+
+def test_a_process_that_the_system_ends_is_said_with_a_way_out(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "_take_share", os._exit)
+    trainings = Trainings(dataset, MEANING, TINY, tmp_path)
+    with pytest.raises(unet3d.WorkError, match="fewer --workers"):
+        list(trainings.do(plan_experiment(dataset, "full", TINY, meaning=MEANING).trials, 2, Quiet()))
+
+
 def test_each_process_sees_a_gpu_of_its_own(monkeypatch):
-    monkeypatch.setattr(experimenting, "_gpus", lambda: 2)
+    monkeypatch.setattr(trials, "gpus", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert _devices(3) == ["0", "1", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert _devices(2) == ["5", "7"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(experimenting, "_gpus", lambda: 0)
+    monkeypatch.setattr(trials, "gpus", lambda: 0)
     assert _devices(2) == ["", ""]
