@@ -16,6 +16,8 @@ FIRST_REACH = 0.25
 """Of the mean edge of the volume, where nothing is annotated yet."""
 CELLS = 250_000
 """The volume is looked at in so many cells of equal size at most: what a slice teaches is a sum over all of it."""
+ANNOTATED = 0.5
+"""Of a slice with labels: a slice with more is annotated already. Those that cross it leave lines in others."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def suggest_slices(
     A label tells something of its surroundings: at a distance d from the nearest one exp(−d / l) is known, where l is
     the mean of d over the volume, at least `LEAST_REACH` voxels. What is unknown is the model's uncertainty times the
     rest. The slice is chosen that leaves the least of it: one through what the model is unsure of, with much of that on
-    both sides, far from what is annotated.
+    both sides, far from what is annotated. Slices that are annotated (`ANNOTATED`) are not named again.
 
     Args:
         uncertainty: ``(z, y, x)``, 0 where the model is sure and 1 where it is undecided.
@@ -70,7 +72,8 @@ def suggest_slices(
     edges = np.asarray(spacing, np.float64)
     reach = float(distance.mean()) if labelled.any() else FIRST_REACH * float(np.mean(edges * labelled.shape))
     reach = max(reach, LEAST_REACH * float(edges.mean()))
-    cells = _Cells(uncertainty, np.exp(-distance / np.float32(reach)), edges / reach)
+    unsure = np.where(labelled, np.float32(0), uncertainty)
+    cells = _Cells(unsure, np.exp(-distance / np.float32(reach)), edges / reach, _unannotated(labelled))
     whole = cells.unknown
     chosen: list[Suggestion] = []
     while len(chosen) < count and cells.unknown > 0:
@@ -91,12 +94,17 @@ class _Cells:
         uncertainty: ``(z, y, x)``.
         known: ``(z, y, x)``, 0–1, from what is annotated.
         spacing: of the voxels along z, y, x, in units of the distance at which 1/e is known.
+        slices: that may be chosen, their indices along z, y, x.
     """
 
     def __init__(
-        self, uncertainty: NDArray[np.float32], known: NDArray[np.float32], spacing: NDArray[np.float64]
+        self,
+        uncertainty: NDArray[np.float32],
+        known: NDArray[np.float32],
+        spacing: NDArray[np.float64],
+        slices: Sequence[NDArray[np.int64]],
     ) -> None:
-        self._shape, self._spacing = uncertainty.shape, spacing
+        self._shape, self._spacing, self._slices = uncertainty.shape, spacing, slices
         size = max((uncertainty.size / CELLS) ** (1 / 3), 1.0)
         self._starts = [np.unique((np.arange(0, length, size)).astype(int)) for length in self._shape]
         self._uncertainty = self._sums(uncertainty)
@@ -115,8 +123,8 @@ class _Cells:
     def best_slice(self) -> tuple[int, int, float]:
         """The slice that leaves the least unknown: its axis, its index, and by how much that would be less."""
         best = (0, 0, 0.0)
-        for axis, length in enumerate(self._shape):
-            for index in range(length):
+        for axis, slices in enumerate(self._slices):
+            for index in slices.tolist():
                 gain = self._gain(axis, index)
                 if gain > best[2]:
                     best = axis, index, gain
@@ -140,6 +148,12 @@ class _Cells:
         for axis, starts in enumerate(self._starts):
             sums = np.add.reduceat(sums, starts, axis=axis)
         return sums
+
+
+def _unannotated(labelled: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Indices along z, y, x of the slices that are not annotated."""
+    others = ((1, 2), (0, 2), (0, 1))
+    return [np.flatnonzero(labelled.mean(axis=axes) <= ANNOTATED) for axes in others]
 
 
 def _distance(labelled: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[np.float32]:

@@ -35,6 +35,16 @@ def test_what_is_annotated_is_not_asked_for_again_nor_what_lies_beside_it():
     assert first.distance == pytest.approx(8)
 
 
+@pytest.mark.parametrize("unsure", [slice(None), slice(31, 32)])
+def test_large_volumes_are_not_asked_for_annotated_slices_either(unsure):
+    labelled = AnnotatedSlices(z=tuple(range(1, 64, 2))).mask((64, 80, 80))
+    uncertainty = np.zeros(labelled.shape, np.float32)
+    uncertainty[unsure] = 0.5
+    found = suggest_slices(uncertainty, labelled, (1, 1, 1), 2)
+    assert all(each.axis or not each.index % 2 for each in found)
+    assert bool(found) == (unsure == slice(None))
+
+
 def test_of_equal_neighbours_one_is_enough():
     found = suggest_slices(uncertain_at((0, 1), (0, 2), (0, 9)), NONE, (1, 1, 1), 2)
     assert set(names(found)) in ({"z=1", "z=9"}, {"z=2", "z=9"})
