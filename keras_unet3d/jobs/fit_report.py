@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import UNet3DError
-from keras_unet3d.evaluation.case_view import CaseView
+from keras_unet3d.evaluation.case_view import CaseView, steps_of_uncertainty
 from keras_unet3d.evaluation.model_page import model_page
 from keras_unet3d.evaluation.page import Page, Section, write_page
 from keras_unet3d.evaluation.score_sections import case_section, score_section
 from keras_unet3d.evaluation.slice_browser import slice_browser, slice_legend
+from keras_unet3d.evaluation.volume_view import VolumeView, views_html
+from keras_unet3d.inference.results import HeldVoxels, Results
 from keras_unet3d.serving.description import read_description
+from keras_unet3d.training.validation import middle_of, predicted, predictor_of
 from keras_unet3d.volumes import Grid
+from keras_unet3d.volumes.axes import named
+from keras_unet3d.volumes.box import Box
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,37 +29,47 @@ if TYPE_CHECKING:
     from keras_unet3d.metrics import ScoreTable
     from keras_unet3d.training.held_out import HeldOut
     from keras_unet3d.training.listener import Listener
-    from keras_unet3d.training.validation import Validation
+    from keras_unet3d.training.sampling import TrainingVolume
 
 REPORT_FILE = "report.html"
+MOST_VOXELS = 2_000_000
+"""Of the volume that is shown: they are segmented within a minute, mostly in seconds."""
 
 
 def write_fit_report(
-    run: Path, version: Path, plan: FitPlan, parted: HeldOut, validation: Validation | None, listener: Listener
+    run: Path, version: Path, plan: FitPlan, parted: HeldOut, network: Any, listener: Listener
 ) -> Path | None:
     """Write ``report.html`` into a run's folder.
 
-    Nothing is segmented for it: it shows what the last validation predicted, or where nothing is held out what there
-    was to learn from. A page that cannot be written does not take the model with it, which is there already.
+    It shows one volume, or the middle of a large one, as the network that was kept segments it: the first of which
+    something was held out, else the first. A page that cannot be written does not take the model with it, which is
+    there already.
 
     Args:
         run: its folder.
         version: of the model.
         plan: of the training.
         parted: what was learned from, and what was held out.
-        validation: of the model that is kept.
+        network: that was kept, as trained.
         listener: told where it cannot be written.
     """
-    description = read_description(version)
-    case = _case(plan, parted, validation)
+    volumes = parted.validation or parted.training
+    volume = next(volume for volume in volumes if (volume.class_index != UNLABELED).any())
+    box = _middle(volume)
+    case = _case(plan, volume, box, network)
     words = (
-        "The first volume with something held out, as the weights that were kept predict it. It is compared where "
-        "it was held out."
-        if validation
-        else "Nothing was held out to compare with. This is what there was to learn from in the first volume."
+        "The first volume with something held out, compared where it was held out."
+        if parted.validation
+        else "The first volume, compared with what was learned from it: nothing was held out."
     )
-    section = Section(f"Slices of {case.name}", [words, slice_legend(case), slice_browser(case)])
-    return _written(run, model_page(_name(version), description, sections=[section]), listener)
+    if box.shape != volume.class_index.shape:
+        shape = volume.class_index.shape
+        words += f" This is its middle, {named(box.shape)} of {named(shape)} voxels; unet3d report shows whole volumes."
+    sections = [
+        Section(f"Slices of {case.name}", [words, slice_legend(case), slice_browser(case)]),
+        Section("From all sides", [views_html([VolumeView.of(case)])]),
+    ]
+    return _written(run, model_page(_name(version), read_description(version), sections=sections), listener)
 
 
 def write_folds_report(run: Path, version: Path, scores: ScoreTable, listener: Listener) -> Path | None:
@@ -82,18 +101,31 @@ def _written(run: Path, page: Page, listener: Listener) -> Path | None:
     return path
 
 
-def _case(plan: FitPlan, parted: HeldOut, validation: Validation | None) -> CaseView:
-    volume = (parted.validation if validation else parted.training)[0]
-    working = plan.settings.resampled_to
+def _middle(volume: TrainingVolume) -> Box:
+    """Of the labels, with the proportions of the volume."""
+    shape = volume.class_index.shape
+    share = min((MOST_VOXELS / prod(shape)) ** (1 / 3), 1)
+    size = [max(int(length * share), 1) for length in shape]
+    middle = middle_of(volume.class_index != UNLABELED)
+    start = (min(max(at - edge // 2, 0), length - edge) for at, edge, length in zip(middle, size, shape, strict=True))
+    return Box.at(tuple(start), size)
+
+
+def _case(plan: FitPlan, volume: TrainingVolume, box: Box, network: Any) -> CaseView:
+    settings = plan.settings
+    working = settings.resampled_to
     unit = working.unit if working else next(row.unit for row in plan.summary.rows if row.name == volume.name)
-    z, y, x = volume.class_index.shape
+    image, class_index = volume.image[box.slices], volume.class_index[box.slices]
+    unsure = np.empty((*box.shape, 1), np.float32)
+    found = Results(HeldVoxels(np.empty(box.shape, np.int16)), uncertainty=HeldVoxels(unsure))
+    prediction = predicted(predictor_of(network, settings), image, settings.network.filters or 0, found)
     return CaseView(
         volume.name,
-        volume.image,
-        Grid((z, y, x), volume.spacing, unit=unit),
+        image,
+        Grid(box.shape, volume.spacing, unit=unit),
         plan.dataset.channel_names,
         plan.dataset.scheme,
-        prediction=validation.first if validation else None,
-        truth=volume.class_index if validation else None,
-        annotation=None if validation else volume.class_index,
+        prediction,
+        class_index,
+        uncertainty=steps_of_uncertainty(unsure[..., 0]),
     )

@@ -136,7 +136,7 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     version = export_trained([trained.model], plan, report, parted.training, models)
     name_trained(version, listener)
     run.finish()
-    page = write_fit_report(run.folder, version, plan, parted, trained.validation, listener)
+    page = write_fit_report(run.folder, version, plan, parted, trained.model, listener)
     return FitResult(version, run.folder, scores, steps, minutes, page)
 
 

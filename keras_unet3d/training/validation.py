@@ -13,6 +13,7 @@ from keras_unet3d.inference.budget import default_budget, held_memory
 from keras_unet3d.inference.network_predictor import NetworkPredictor
 from keras_unet3d.inference.planning import Demand, make_plan
 from keras_unet3d.inference.predictor import Predictor
+from keras_unet3d.inference.results import Sink
 from keras_unet3d.inference.segmentation import segment_voxels
 from keras_unet3d.metrics.overlap import Overlap
 from keras_unet3d.metrics.precision_recall import PrecisionRecall
@@ -23,7 +24,7 @@ from keras_unet3d.training.pipeline import moment_images
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.axes import AXES
-from keras_unet3d.volumes.box import Box
+from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.intensity import Intensities
 
 
@@ -59,15 +60,10 @@ class Validator:
         volumes: Sequence[TrainingVolume],
         held_out: Sequence[TrainingVolume],
     ) -> None:
-        self._model = model
-        self._network = settings.network
-        self._held_out = held_out
-        normalizes_batches = settings.network.normalization == "batch"
-        self._moment_images = moment_images(settings, volumes) if normalizes_batches else []
+        self._model, self._settings, self._held_out = model, settings, held_out
+        self._moment_images = moment_images(settings, volumes) if settings.network.normalization == "batch" else []
         self._collector = MomentCollector(model)
-        self._as_they_are = Intensities.as_they_are(model.input_shape[-1])
-        self._predictor = NetworkPredictor(model, settings.network.geometry, intensities=self._as_they_are)
-        self._current_statistics = normalizes_batches and settings.network.statistics == "current"
+        self._predictor = predictor_of(model, settings)
 
     def collect_moments(self) -> None:
         """Set the moving statistics of batch normalisation to those of training tiles under the present weights."""
@@ -75,11 +71,25 @@ class Validator:
 
     def scores(self) -> Validation:
         """Segment all that is held out, and score it."""
-        predictor = self._predictor
-        if self._current_statistics:
-            current = with_current_statistics(self._model)
-            predictor = NetworkPredictor(current, predictor.geometry, intensities=self._as_they_are)
-        return validate(predictor, self._held_out, self._network.filters or 0)
+        if _current_statistics(self._settings):  # its weights are copies
+            self._predictor = predictor_of(self._model, self._settings)
+        return validate(self._predictor, self._held_out, self._settings.network.filters or 0)
+
+
+def predictor_of(model: keras.Model, settings: Settings) -> NetworkPredictor:
+    """A network in training as a predictor of what is normalised already.
+
+    Args:
+        model: as `build_network` gives it. Where it normalises by the statistics of a tile, its weights are copied.
+        settings: resolved.
+    """
+    network = with_current_statistics(model) if _current_statistics(settings) else model
+    as_they_are = Intensities.as_they_are(model.input_shape[-1])
+    return NetworkPredictor(network, settings.network.geometry, intensities=as_they_are)
+
+
+def _current_statistics(settings: Settings) -> bool:
+    return settings.network.normalization == "batch" and settings.network.statistics == "current"
 
 
 def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: int) -> Validation:
@@ -95,16 +105,29 @@ def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: i
     first = None
     overlap, curves = Overlap.none(predictor.classes), PrecisionRecall(predictor.classes)
     for volume in volumes:
-        size = NetworkSize(predictor.geometry, filters, volume.image.shape[-1], predictor.classes)
-        demand = Demand(size, whole_tiles=predictor.tile_dependent)
-        plan = make_plan(volume.image.shape, demand, default_budget(), held_memory())
-        noted = _Noted(volume.class_index, curves)
-        prediction = segment_voxels(volume.image, predictor, plan.tiles, probabilities=noted)
+        prediction = predicted(predictor, volume.image, filters, _Noted(volume.class_index, curves))
         overlap += Overlap.of(volume.class_index, prediction, predictor.classes)
         first = prediction if first is None else first
     if first is None:
         raise ValueError("Validation needs a volume.")
     return Validation(overlap, curves, first)
+
+
+def predicted(
+    predictor: Predictor, image: NDArray[np.float32], filters: int, probabilities: Sink
+) -> NDArray[np.integer]:
+    """Class index ``(z, y, x)`` of every voxel of an image ``(z, y, x, channel)``, in tiles that fit into memory.
+
+    Args:
+        predictor: the network as it is now.
+        image: as the predictor takes it.
+        filters: base filters of the network, for the size of a tile.
+        probabilities: what they are written to.
+    """
+    size = NetworkSize(predictor.geometry, filters, image.shape[-1], predictor.classes)
+    demand = Demand(size, whole_tiles=predictor.tile_dependent)
+    plan = make_plan(image.shape, demand, default_budget(), held_memory())
+    return segment_voxels(image, predictor, plan.tiles, probabilities=probabilities)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +152,7 @@ def slice_pictures(
         prediction: class index ``(z, y, x)``.
         colours: of the classes.
     """
-    z, y, x = _middle(volume.class_index != UNLABELED)
+    z, y, x = middle_of(volume.class_index != UNLABELED)
     maps = [volume.class_index, prediction]
     return {
         f"validation/{axis}": slice_panel(
@@ -139,7 +162,7 @@ def slice_pictures(
     }
 
 
-def _middle(labelled: NDArray[np.bool_]) -> tuple[int, int, int]:
+def middle_of(labelled: NDArray[np.bool_]) -> Triple:
     """The median position of the labelled voxels along each axis: always a slice that has some."""
     z, y, x = (
         int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))

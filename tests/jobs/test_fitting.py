@@ -72,7 +72,14 @@ def test_ct_is_trained_exported_and_segmented_with_one_window(ct, tmp_path):
     training = unet3d.load_model(fitted.model).description.training
     assert len(training["learned_from"]) == 1  # the other case is held out
     assert training["curves"]["validated"]["step"] == [1, 2]
-    assert "<figcaption>Disagreement</figcaption>" in fitted.report.read_text(encoding="utf-8")
+    page = fitted.report.read_text(encoding="utf-8")
+    for shown in (
+        "compared where it was held out",
+        "<figcaption>Disagreement</figcaption>",
+        "<figcaption>Uncertainty</figcaption>",
+        'class="view"',
+    ):
+        assert shown in page
     model = unet3d.load_model(fitted.model)
     (window,) = model.description.intensities.windows.values()
     assert 70 < window.low < window.offset < window.high < 130
@@ -167,10 +174,12 @@ def test_a_large_ome_zarr_trains_by_its_labelled_parts_from_the_command_line(tmp
     from unet3d_cli.main import main
 
     from keras_unet3d.annotation import neighbourhoods
+    from keras_unet3d.jobs import fit_report
     from keras_unet3d.volumes import Grid, Volume, write_image, write_labels
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)  # a table is as wide as it is
+    monkeypatch.setattr(fit_report, "MOST_VOXELS", 1000)
     monkeypatch.setattr(neighbourhoods, "LARGE", 1 << 20)
     monkeypatch.setattr(neighbourhoods, "MARGIN", 8)
     rng = np.random.default_rng(0)
@@ -194,6 +203,9 @@ def test_a_large_ome_zarr_trains_by_its_labelled_parts_from_the_command_line(tmp
     small += ("--set", "network.depth=1")
     report = json.loads(run("fit", "study", "--unlabeled", 0, *small, "--precision", "float32", "--json"))
     assert report["steps"] == 2
+    (page,) = (tmp_path / "runs").rglob("report.html")
+    text = page.read_text(encoding="utf-8")
+    assert "compared where it was held out. This is its middle, x=" in text
     rows = json.loads(run("info", "models/unet3d", "--json"))["training"]["data"]["rows"]
     assert [row["name"] for row in rows] == ["a x=4:16 y=4:16 z=4:9", "a x=84:96 y=74:86 z=71:75", "b"]
     assert [row["labelled"] for row in rows] == [5 * 12 * 12, 4 * 12 * 12, 9 * 12 * 12]
