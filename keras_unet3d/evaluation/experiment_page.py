@@ -1,12 +1,20 @@
 """The page of an experiment: its table beside the paper's, and how scores grow with slices."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keras_unet3d.evaluation.case_view import CaseView
 from keras_unet3d.evaluation.charts import Line, line_chart
 from keras_unet3d.evaluation.experiments import MOST_COLUMNS, ExperimentScores
-from keras_unet3d.evaluation.html import Html
+from keras_unet3d.evaluation.html import Html, element
 from keras_unet3d.evaluation.page import Page, Section
 from keras_unet3d.evaluation.protocols import PAPER
+from keras_unet3d.evaluation.score_sections import case_section, score_section
+from keras_unet3d.evaluation.slice_browser import slice_browser, slice_legend
 from keras_unet3d.evaluation.tables import Bar, Cell, table
+from keras_unet3d.evaluation.volume_view import MOST_VOXELS, VolumeView, views_html
 from keras_unet3d.metrics.overlap import mean_of_present
+from keras_unet3d.training.curves import Curves
 from keras_unet3d.wording import counted
 
 _LEADS = {
@@ -18,8 +26,29 @@ _LEADS = {
 }
 
 
-def experiment_page(scores: ExperimentScores) -> Page:
-    """What came of an experiment, for people."""
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A training of one row, to be looked at.
+
+    Attributes:
+        network: its name.
+        curves: how it went.
+        view: a case that was scored, None where none was kept.
+    """
+
+    network: str
+    curves: Curves
+    view: CaseView | None
+
+
+def experiment_page(scores: ExperimentScores, row: str, shown: Sequence[Shown]) -> Page:
+    """What came of an experiment, for people.
+
+    Args:
+        scores: of all trainings.
+        row: the name of the row that is shown.
+        shown: its trainings, one of each network.
+    """
     header, *rows = scores.table()
     note = (
         "Intersection over union, TP / (TP + FN + FP), at voxels that were not learned from: mean over the classes of "
@@ -29,23 +58,63 @@ def experiment_page(scores: ExperimentScores) -> Page:
     parts: list[str] = [note, table(header, rows), *scores.notes]
     if scores.protocol == "sparsity":
         parts.append(_growth(scores))
+    sections = [Section("Mean IoU", parts), *([] if scores.protocol == "sparsity" else _cases(scores))]
+    sections += [*_pictures(row, shown), _curves(row, shown), _each(scores)]
+    with_views = any(each.view for each in shown)
+    filled = [section for section in sections if section.parts]
+    return Page(f"Experiment: {scores.protocol}", [_LEADS[scores.protocol]], filled, volume_view=with_views)
+
+
+def _cases(scores: ExperimentScores) -> list[Section]:
+    """Each volume by each network, the worst first, and what to expect of others."""
+    found = []
+    for network in scores.networks:
+        of_cases = scores.of_cases(network)
+        parts = [*score_section(of_cases).parts, *case_section(of_cases, (), ()).parts]
+        found.append(Section(f"Volumes, {network}", parts))
+    return found
+
+
+def _pictures(row: str, shown: Sequence[Shown]) -> list[Section]:
+    views = [(each.network, each.view) for each in shown if each.view is not None]
+    if not views:
+        return []
+    name = views[0][1].name
+    words = f"{name} in {row}: what was scored, and what each network says."
+    browsers = [slice_legend(views[0][1])]
+    for network, view in views:
+        browsers += [element("h3", network), slice_browser(view)]
+    named = [replace(view, name=f"{name}, {network}") for network, view in views]
+    sides = views_html([VolumeView.of(view, MOST_VOXELS // len(views)) for view in named])
+    return [Section("Slices", [words, *browsers]), Section("From all sides", [sides])]
+
+
+def _curves(row: str, shown: Sequence[Shown]) -> Section:
+    lines = [
+        Line(each.network, [(point.step, point.loss) for point in each.curves.learned], kind=number)
+        for number, each in enumerate(shown)
+        if each.curves.learned
+    ]
+    chart = [line_chart(f"Loss of the training tiles, {row}", "step", "loss", lines)] if lines else []
+    return Section("How they learned", chart)
+
+
+def _each(scores: ExperimentScores) -> Section:
     names = scores.scheme.names
-    each: list[list[Cell]] = [
+    rows: list[list[Cell]] = [
         [
             trial.part,
             ", ".join(trial.overlaps) if len(trial.overlaps) < MOST_COLUMNS else counted(len(trial.overlaps), "volume"),
             trial.network,
             f"{trial.steps:,}",
             f"{trial.minutes:.1f}",
+            f"{trial.labelled:.1%}",
             *(Bar(trial.iou(number)) for number in range(len(names))),
         ]
         for trial in scores.trials
     ]
-    sections = [
-        Section("Mean IoU", parts),
-        Section("Each class", [table(["training", "scored on", "network", "steps", "minutes", *names], each)]),
-    ]
-    return Page(f"Experiment: {scores.protocol}", [_LEADS[scores.protocol]], sections)
+    header = ["training", "scored on", "network", "steps", "minutes", "labelled", *names]
+    return Section("Each training, each class", [table(header, rows)])
 
 
 def _growth(scores: ExperimentScores) -> Html:

@@ -9,7 +9,7 @@ from typing import Any
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.evaluation.protocols import NETWORKS, PAPER, Protocol
 from keras_unet3d.evaluation.tables import score_text
-from keras_unet3d.metrics import Overlap, Scores
+from keras_unet3d.metrics import CaseScores, Overlap, Scores, ScoreTable
 from keras_unet3d.metrics.overlap import mean_of_present
 
 MOST_COLUMNS = 6
@@ -90,6 +90,21 @@ class ExperimentScores:
         """Mean over the trainings of a network in a row of the table, or in all rows."""
         of_network = [trial for trial in self.trials if trial.network == network and part in (None, trial.part)]
         return mean_of_present([trial.mean_iou for trial in of_network])
+
+    def of_cases(self, network: str) -> ScoreTable:
+        """The scores of each case, at all voxels at which a network was scored, whichever training it was."""
+        together: dict[str, Overlap] = {}
+        for trial in self.trials:
+            for name, overlap in trial.overlaps.items() if trial.network == network else ():
+                together[name] = together[name] + overlap if name in together else overlap
+        why = "Distances between borders are not measured: labels are slices, or of parts."
+        return ScoreTable(
+            [
+                CaseScores(name, overlap, Scores.of(overlap, self.scheme, not_measured=why))
+                for name, overlap in together.items()
+            ],
+            self.scheme,
+        )
 
     def labelled(self, part: str) -> float:
         """Share of the voxels that the trainings of a row learned from, 0–1."""

@@ -181,20 +181,27 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
             )
         in_order = tuple(done[str(trial)] for trial in plan.trials)
         scores = ExperimentScores(protocol, plan.scheme, in_order, plan.notes)
-        _write(run.folder, scores, plan.settings)
+        _write(trainings, plan, scores)
         run.finish()
     return Experiment(run.folder, scores)
 
 
-def _write(folder: Path, scores: ExperimentScores, settings: Settings) -> None:
-    from keras_unet3d.evaluation.experiment_page import experiment_page
+def _write(trainings: Trainings, plan: ExperimentPlan, scores: ExperimentScores) -> None:
+    from keras_unet3d.evaluation.experiment_page import Shown, experiment_page
     from keras_unet3d.evaluation.page import write_page
 
-    found = {**scores.as_json(), "settings": settings.model_dump(mode="json", exclude_none=True)}
+    found = {**scores.as_json(), "settings": plan.settings.model_dump(mode="json", exclude_none=True)}
     for name, text in (
         ("experiment.json", json.dumps(found, indent=2) + "\n"),
         ("experiment.md", scores.as_markdown()),
     ):
-        with written_whole(folder / name) as file:
+        with written_whole(trainings.folder / name) as file:
             file.write_text(text, encoding="utf-8")
-    write_page(folder / "report.html", experiment_page(scores))
+    worst = min(zip(plan.trials, scores.trials, strict=True), key=lambda pair: pair[1].mean_iou)[0]
+    shown = [
+        Shown(trial.network.name, trainings.curves(trial), trainings.view(trial, plan.scheme))
+        for trial in plan.trials
+        if trial.part == worst.part
+    ]
+    row = " ".join(filter(None, (worst.part.alone, worst.part.name)))
+    write_page(trainings.folder / "report.html", experiment_page(scores, row, shown))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.metrics import Overlap
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def score_network(
-    network: Any, description: ModelDescription, folder: Path, cases: Iterable[AnnotatedCase]
+    network: Any, description: ModelDescription, folder: Path, cases: Iterable[AnnotatedCase], kept: Path | None = None
 ) -> dict[str, Overlap]:
     """Segment cases with a network as `segment` does with its export, in float32, and compare at labelled voxels.
 
@@ -25,6 +27,7 @@ def score_network(
         description: of the model that it will be.
         folder: that messages name.
         cases: raw images with the labels to score on; one is held in memory at a time.
+        kept: a file for the class indices of the first case, ``found`` in an ``.npz``.
 
     Returns:
         By the name of the case.
@@ -35,8 +38,10 @@ def score_network(
 
     model = LoadedModel(folder, description, served_network(network, description))
     scheme, options = description.scheme, SegmentOptions(precision="float32")
-    overlaps = {}
+    overlaps: dict[str, Overlap] = {}
     for case in cases:
         found = scheme.class_index(segment(case.image, model=model, options=options).labels.voxels)
+        if kept is not None and not overlaps:
+            np.savez_compressed(kept, found=found)
         overlaps[case.name] = Overlap.of(case.class_index, found, scheme.classes)
     return overlaps

@@ -16,24 +16,29 @@ from pydantic import BaseModel
 from keras_unet3d.annotation import Dataset, Meaning, load_case, load_cases
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import WorkError
+from keras_unet3d.evaluation.case_view import CaseView
 from keras_unet3d.jobs.fit_plan import plan_for
 from keras_unet3d.jobs.fitting import preparation_of, train
 from keras_unet3d.jobs.scoring import score_network
 from keras_unet3d.jobs.trained_model import describe
 from keras_unet3d.metrics import Overlap
 from keras_unet3d.quiet import quiet_tensorflow, tensorflow_is_quiet
+from keras_unet3d.training.curves import read_curves
 from keras_unet3d.volumes import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from keras_unet3d.annotation import LabelScheme
     from keras_unet3d.evaluation.experiments import TrialScore
     from keras_unet3d.evaluation.protocols import Network, Part
+    from keras_unet3d.training.curves import Curves
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.settings import Settings
 
 _RECORD_FILE = "trial.json"
+_SHOWN_FILE = "prediction.npz"
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,43 @@ class Trainings:
                 file.write_text(record.model_dump_json(), encoding="utf-8")
         return TrialRecord.model_validate_json(done.read_text(encoding="utf-8"))
 
+    def curves(self, trial: Trial) -> Curves:
+        """How a training went that is done."""
+        return read_curves(self.folder / trial.folder)
+
+    def view(self, trial: Trial, scheme: LabelScheme) -> CaseView | None:
+        """The first case that was scored, as the network of a training that is done sees it.
+
+        Args:
+            trial: is done.
+            scheme: of the dataset.
+
+        Returns:
+            None where an older version kept nothing to show.
+        """
+        kept = self.folder / trial.folder / _SHOWN_FILE
+        if not kept.exists():
+            return None
+        name = next(iter(self.record(trial).overlaps))
+        (files,) = (case for case in self.files.cases if case.name == name)
+        case = load_case(self.files, files, scheme, self.meaning)
+        learned, scored = trial.part.shares[name].parted(case.class_index)
+        with np.load(kept) as found:
+            prediction = found["found"]
+        channels = self.files.channel_names or tuple(f"channel {n}" for n in range(case.image.voxels.shape[-1]))
+        annotation = learned if (learned != UNLABELED).any() else None
+        return CaseView(
+            name,
+            case.image.voxels,
+            case.image.grid,
+            channels,
+            scheme,
+            prediction,
+            scored,
+            "Scored",
+            annotation,
+        )
+
     def _trained(self, trial: Trial, folder: Path, listener: Listener) -> TrialRecord:
         from keras_unet3d.training.crew import gather_crew
         from keras_unet3d.training.held_out import part
@@ -176,7 +218,7 @@ class Trainings:
             for case in self.files.cases
             if case.name in parted and (parted[case.name][1] != UNLABELED).any()
         )
-        overlaps = score_network(trained.model, describe(plan, {}), folder, scored)
+        overlaps = score_network(trained.model, describe(plan, {}), folder, scored, kept=folder / _SHOWN_FILE)
         return TrialRecord(
             steps=trained.state.step,
             minutes=trained.state.seconds / 60,
