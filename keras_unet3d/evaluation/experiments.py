@@ -134,7 +134,7 @@ class ExperimentScores:
         rows = [[part, *(score_text(self.mean_iou(part, name)) for name in names)] for part in self.parts]
         rows.append(["average", *(score_text(self.mean_iou(None, name)) for name in names)])
         rows.append(["the paper's average", *(score_text(mean_of_present(paper[name])) for name in names)])
-        rows.append(["of these three", *(_listed(paper[name]) for name in names)])
+        rows.append(["the paper's three", *(_listed(paper[name]) for name in names)])
         return [["mean IoU", *names], *rows]
 
     def _growing(self) -> list[list[str]]:

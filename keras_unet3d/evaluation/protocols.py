@@ -19,6 +19,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.box import Triple
+from keras_unet3d.wording import counted
 
 Protocol = Literal["semi", "sparsity", "full"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -155,15 +156,15 @@ def _steps_of(case: AnnotatedCase, steps: Sequence[Triple]) -> list[Part]:
             f"{case.name}: the steps learn from all of its annotated slices, {annotated}: none is left to score on. "
             "Take fewer, with --slices."
         )
+    short = [
+        f"{counted(len(indices), 'slice')} of {axis}"
+        for axis, indices, count in zip(AXES, ordered, most, strict=True)
+        if len(indices) < count
+    ]
+    note = f"{case.name} has only {' and '.join(short)}: rows that name more learn from all of them." if short else ""
     parts = []
     for counts in steps:
         learned = AnnotatedSlices(*(indices[:count] for indices, count in zip(ordered, counts, strict=True)))
-        fewer = [
-            f"{len(indices)} of {axis}"
-            for axis, indices, count in zip(AXES, learned.per_axis, counts, strict=True)
-            if len(indices) < count
-        ]
-        note = f"{case.name} has no more slices than {' and '.join(fewer)} for {named(counts)}." if fewer else ""
         share = SlicesLearned(learned, used) if dense else SlicesLeftOut(left, learned)
         parts.append(Part(named(counts), {case.name: share}, case.name, note))
     return parts

@@ -80,7 +80,7 @@ def test_of_dense_labels_every_voxel_that_no_step_learns_is_scored():
 
 def test_a_step_with_fewer_slices_than_its_name_says_so():
     (part,) = parts_of("sparsity", [case("a", ANNOTATED)], steps=[(2, 5, 3)])
-    assert part.note == "a has no more slices than 3 of y for x=3 y=5 z=2."
+    assert part.note == "a has only 3 slices of y: rows that name more learn from all of them."
 
 
 def test_steps_that_leave_nothing_to_score_are_refused():
