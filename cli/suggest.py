@@ -88,9 +88,6 @@ def command(
     terminal.table(["slice", "of what is unknown", "uncertainty", "from what is annotated"], rows)
     terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then:")
     again = ["unet3d", "fit", "--image", ",".join(map(str, image)), "--annotation", str(found.annotation)]
-    if found.annotated_slices is not None:
-        again += ["--annotated-slices", str(found.annotated_slices)]
-    if unlabeled is not None:
-        again += ["--unlabeled", str(unlabeled)]
-    terminal.say(f"  {shlex.join(again)}")
+    terminal.say(f"  {shlex.join([*again, *found.meaning.arguments])}")
+    terminal.say(f"Of a dataset, put it in labels/ in place of {annotation} instead: this trains on one image alone.")
     terminal.result(found.as_json())

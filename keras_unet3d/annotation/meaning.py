@@ -1,5 +1,6 @@
 """What the user says about labels beyond what their files hold."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,13 +25,20 @@ class Meaning:
     unlabeled: int | None = None
     dense: bool = False
 
-    def __str__(self) -> str:
-        """In the words of the command line."""
+    @property
+    def arguments(self) -> list[str]:
+        """Of the command line that says the same; none where nothing is said."""
         slices = self.annotated_slices
         by_case = slices if isinstance(slices, Mapping) else {"": slices} if slices is not None else {}
-        said = [f"--annotated-slices '{case}{':' if case else ''}{each}'" for case, each in sorted(by_case.items())]
-        said += [f"--unlabeled {self.unlabeled}"] if self.unlabeled is not None else []
-        return " ".join([*said, *(["--dense"] if self.dense else [])]) or "what the file says"
+        said = []
+        for case, each in sorted(by_case.items()):
+            said += ["--annotated-slices", f"{case}{':' if case else ''}{each}"]
+        said += ["--unlabeled", str(self.unlabeled)] if self.unlabeled is not None else []
+        return [*said, *(["--dense"] if self.dense else [])]
+
+    def __str__(self) -> str:
+        """In the words of the command line."""
+        return shlex.join(self.arguments) or "what the file says"
 
     def check(self, dataset: Dataset) -> None:
         """Make sure that what was said does not contradict itself or the dataset.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_unet3d.annotation.labels import UNLABELED
+from keras_unet3d.annotation import UNLABELED, Meaning, dataset_from_pairs
 from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.annotated_image import read_annotated
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_unet3d.annotation import Meaning
     from keras_unet3d.annotation.labels import Colour
-    from keras_unet3d.annotation.slices import AnnotatedSlices
     from keras_unet3d.evaluation.suggestion import Suggestion
     from keras_unet3d.serving.saved_model import LoadedModel
     from keras_unet3d.volumes import Volume
@@ -47,8 +45,8 @@ class Suggestions:
             corrected; every other voxel is as it was.
         pictures: of each slice: the image, the prediction over it, and where the model is unsure (bright).
         unit: of distances, empty where it is not known.
-        annotated_slices: where unpainted voxels are 0: all slices that are annotated once the suggested ones are
-            corrected; else None.
+        meaning: how to read unpainted voxels of `annotation`, by what was said and what the model knows; of slices, all
+            that are annotated once the suggested ones are corrected.
     """
 
     slices: tuple[Suggestion, ...]
@@ -56,10 +54,11 @@ class Suggestions:
     annotation: Path
     pictures: tuple[Path, ...]
     unit: str
-    annotated_slices: AnnotatedSlices | None
+    meaning: Meaning
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
+        slices = self.meaning.slices_of("")
         return {
             "slices": [
                 {
@@ -75,7 +74,9 @@ class Suggestions:
             ],
             "unit": self.unit,
             "annotation": str(self.annotation),
-            "annotated_slices": None if self.annotated_slices is None else str(self.annotated_slices),
+            "annotated_slices": None if slices is None else str(slices),
+            "unlabeled": self.meaning.unlabeled,
+            "dense": self.meaning.dense,
         }
 
 
@@ -112,11 +113,12 @@ def suggest(
     from keras_unet3d.evaluation.suggestion import as_slices, suggest_slices
 
     models = described_models(model)
-    scheme = models[0][1].scheme
+    scheme, meaning = models[0][1].scheme, meaning or Meaning()
     volume, class_index = read_annotated(image, annotation, scheme, meaning)
     if count < 1:
         raise InputError(f"Expected one slice or more to suggest. Received: {count}")
     labelled = class_index != UNLABELED
+    given = meaning.slices_of(dataset_from_pairs([image], [annotation]).cases[0].name)
     networks = [load_model(source) if isinstance(source, str | Path) else source for source, _ in models]
     with written_whole_folder(folder) as unfinished:
         predicted, uncertainty = _unsure(volume, networks, progress or (lambda _: None))
@@ -134,14 +136,17 @@ def suggest(
             pictures.append(f"{number}_{each.name.replace('=', '')}.png")
             _write_picture(unfinished / pictures[-1], volume, predicted, uncertainty, each, scheme.colours)
     folder = Path(folder)
-    given = meaning.slices_of(Path(annotation).name) if meaning else None
     return Suggestions(
         tuple(found),
         folder,
         folder / name,
         tuple(folder / picture for picture in pictures),
         volume.grid.unit,
-        None if given is None else given | suggested,
+        replace(
+            meaning,
+            annotated_slices=None if given is None else given | suggested,
+            unlabeled=meaning.declared(scheme).unlabeled,
+        ),
     )
 
 

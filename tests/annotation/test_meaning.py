@@ -45,7 +45,8 @@ def test_slices_of_a_case_that_is_not_there():
 
 def test_it_is_said_in_the_words_of_the_command_line():
     assert str(Meaning()) == "what the file says"
-    assert str(Meaning(SLICES, dense=True)) == "--annotated-slices 'z=1' --dense"
+    assert str(Meaning(SLICES, dense=True)) == "--annotated-slices z=1 --dense"
+    assert str(Meaning(AnnotatedSlices(z=(1, 2), y=(3,)))) == "--annotated-slices 'z=1,2 y=3'"
     assert str(Meaning({"b": SLICES, "a": SLICES}, unlabeled=7)) == (
-        "--annotated-slices 'a:z=1' --annotated-slices 'b:z=1' --unlabeled 7"
+        "--annotated-slices a:z=1 --annotated-slices b:z=1 --unlabeled 7"
     )

@@ -11,7 +11,7 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     from pathlib import Path
 
     from keras_unet3d import api
-    from keras_unet3d.annotation.slices import AnnotatedSlices
+    from keras_unet3d.annotation import AnnotatedSlices, Meaning
     from keras_unet3d.jobs.suggesting import Suggestions
 
     calls = []
@@ -25,7 +25,7 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
             folder / "annotation.nii.gz",
             (Path("1.png"), Path("2.png")),
             "µm",
-            AnnotatedSlices(z=(3, 31)),
+            Meaning(AnnotatedSlices(z=(3, 31)), unlabeled=9),
         )
 
     monkeypatch.setattr(api, "suggest", suggest)
@@ -35,17 +35,15 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     assert done.exit_code == 0, done.stderr
     assert "z=31" in done.stdout
     assert "12.0%" in done.stdout
-    assert (
-        f"unet3d fit --image '{image}' --annotation suggestions/annotation.nii.gz --annotated-slices z=3,31"
-        in done.stdout
-    )
+    said = "--annotated-slices z=3,31 --unlabeled 9"
+    assert f"unet3d fit --image '{image}' --annotation suggestions/annotation.nii.gz {said}" in done.stdout
     assert calls[0][0] == (image,)
     assert calls[0][3] == 2
     assert calls[0][4] == AnnotatedSlices(z=(3,))
     plain = json.loads(unet3d(*arguments, "--json").stdout)
     assert [each["slice"] for each in plain["slices"]] == ["z=31", "x=80"]
     assert plain["slices"][1]["distance"] is None
-    assert plain["annotated_slices"] == "z=3,31"
+    assert (plain["annotated_slices"], plain["unlabeled"]) == ("z=3,31", 9)
 
 
 def test_what_is_missing_is_said_before_a_model_is_loaded(unet3d, write, model):

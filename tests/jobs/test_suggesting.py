@@ -37,7 +37,7 @@ def test_suggested_slices_hold_the_prediction_and_nothing_else_changes(kidney, t
     np.testing.assert_array_equal(after.voxels[new], predicted[new])
     np.testing.assert_array_equal(after.voxels[~new], before.voxels[~new])
     assert [picture.exists() for picture in found.pictures] == [True, True]
-    assert found.annotated_slices is None
+    assert found.meaning == unet3d.Meaning(unlabeled=3)  # the model knows it; who trains again has to be told
 
 
 def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(tmp_path):
@@ -50,15 +50,15 @@ def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(tmp_path):
     slices = AnnotatedSlices(z=(8,), y=(8,))
     painted = np.where(slices.mask(ball.shape), ball, 0).astype(np.uint8)
     unet3d.write_labels(tmp_path / "l.nii.gz", unet3d.Volume(painted, grid))
-    meaning = unet3d.Meaning(slices)
+    meaning = unet3d.Meaning({"a": slices})
     files = unet3d.dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "l.nii.gz"])
     settings = unet3d.read_settings(None, {"steps": 2, "network.filters": 2, "network.depth": 1})
     model = unet3d.fit(files, settings, meaning=meaning, models=tmp_path / "m", runs=tmp_path / "r").model
     found = unet3d.suggest(
         tmp_path / "a.nii.gz", tmp_path / "l.nii.gz", tmp_path / "next", model=model, count=1, meaning=meaning
     )
-    assert set(slices) < set(found.annotated_slices)
-    assert len(found.annotated_slices) == 3
+    assert set(slices) < set(found.meaning.annotated_slices)
+    assert len(found.meaning.annotated_slices) == 3
 
 
 def test_a_folder_in_use_is_not_touched(kidney, tmp_path):
