@@ -9,6 +9,8 @@ from typing import Any
 import click
 from unet3d_cli.options import Channels, debug_option, json_option, meaning_options, quiet_option, read_meaning
 
+COUNT, FOLDER = 5, "suggestions"
+
 
 @click.command("suggest", short_help="Which slices to annotate next.")
 @click.argument("image", type=Channels())
@@ -28,14 +30,14 @@ from unet3d_cli.options import Channels, debug_option, json_option, meaning_opti
     help="The model that learned from it; the newest version in models/unet3d unless said otherwise. Of several, or of "
     "one made by fit --folds, it counts where they contradict each other.",
 )
-@click.option("--count", type=int, default=5, show_default=True, help="Slices.")
+@click.option("--count", type=int, default=COUNT, show_default=True, help="Slices.")
 @click.option(
     "--out",
     "folder",
     type=click.Path(path_type=Path),
-    default="suggestions",
+    default=FOLDER,
     show_default=True,
-    help="Folder for the pictures and the file to go on with.",
+    help="Folder for the pictures and the file to go on with; rounds are numbered in it.",
 )
 @meaning_options
 @quiet_option
@@ -86,8 +88,11 @@ def command(
         for each in found.slices
     ]
     terminal.table(["slice", "of what is unknown", "uncertainty", "from what is annotated"], rows)
-    terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then:")
-    again = ["unet3d", "fit", "--image", ",".join(map(str, image)), "--annotation", str(found.annotation)]
-    terminal.say(f"  {shlex.join([*again, *found.meaning.arguments])}")
+    terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then train, and ask again:")
+    picture, known = ",".join(map(str, image)), ["--annotation", str(found.annotation), *found.meaning.arguments]
+    asked = ["--count", str(count)] if count != COUNT else []
+    asked += ["--out", str(folder)] if str(folder) != FOLDER else []
+    terminal.say(f"  {shlex.join(['unet3d', 'fit', '--image', picture, *known])}")
+    terminal.say(f"  {shlex.join(['unet3d', 'suggest', picture, *known, *asked])}")
     terminal.say(f"Of a dataset, put it in labels/ in place of {annotation} instead: this trains on one image alone.")
     terminal.result(found.as_json())

@@ -13,10 +13,10 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.jobs.annotated_image import read_annotated
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
 from keras_unet3d.jobs.segmenting import segment
+from keras_unet3d.serving.versions import written_version
 from keras_unet3d.volumes import read_labels, suffix_of, write_labels
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.formats import WRITABLE
-from keras_unet3d.volumes.whole_file import written_whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class Suggestions:
 
     Attributes:
         slices: to annotate, that which would teach most first.
-        folder: with everything that was written.
+        folder: of this round, with everything that was written.
         annotation: the file to go on with: what was annotated, and in the suggested slices what the model says, to be
             corrected; every other voxel is as it was.
         pictures: of each slice: the image, the prediction over it, and where the model is unsure (bright).
@@ -100,14 +100,14 @@ def suggest(
     Args:
         image: a file, or several files, one per channel.
         annotation: labels on its grid, in some slices.
-        folder: to be made; it must not exist, or be empty.
+        folder: of all rounds, which are numbered in it: 1, 2, …
         model: a folder, with or without the version, a loaded model, or several of them.
         count: slices.
         meaning: how to read unpainted voxels, where model and file do not say.
         progress: told the share of the work that is done.
 
     Raises:
-        InputError: if image, annotation and model do not fit each other, or the folder is in use.
+        InputError: if image, annotation and model do not fit each other, or the folder cannot be made.
         WorkError: if writing fails.
     """
     from keras_unet3d.evaluation.suggestion import as_slices, suggest_slices
@@ -120,7 +120,7 @@ def suggest(
     labelled = class_index != UNLABELED
     given = meaning.slices_of(dataset_from_pairs([image], [annotation]).cases[0].name)
     networks = [load_model(source) if isinstance(source, str | Path) else source for source, _ in models]
-    with written_whole_folder(folder) as unfinished:
+    with written_version(Path(folder)) as (round_, unfinished):
         predicted, uncertainty = _unsure(volume, networks, progress or (lambda _: None))
         found = suggest_slices(uncertainty, labelled, volume.grid.spacing, count)
         suggested = as_slices(found)
@@ -135,12 +135,11 @@ def suggest(
         for number, each in enumerate(found, 1):
             pictures.append(f"{number}_{each.name.replace('=', '')}.png")
             _write_picture(unfinished / pictures[-1], volume, predicted, uncertainty, each, scheme.colours)
-    folder = Path(folder)
     return Suggestions(
         tuple(found),
-        folder,
-        folder / name,
-        tuple(folder / picture for picture in pictures),
+        round_,
+        round_ / name,
+        tuple(round_ / picture for picture in pictures),
         volume.grid.unit,
         replace(
             meaning,

@@ -60,7 +60,7 @@ def written_version(folder: Path) -> Iterator[tuple[Path, Path]]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made a model's folder ({error.strerror}). Name another.") from error
+        raise InputError(f"{folder}: cannot be made ({error.strerror}). Name another folder.") from error
     version = next_version(folder)
     with written_whole_folder(version) as unfinished:
         yield version, unfinished

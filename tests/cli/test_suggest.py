@@ -21,8 +21,8 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
         slices = (Suggestion(0, 31, 0.12, 0.2, 15.0), Suggestion(2, 80, 0.05, 0.1, np.inf))
         return Suggestions(
             slices,
-            folder,
-            folder / "annotation.nii.gz",
+            folder / "1",
+            folder / "1" / "annotation.nii.gz",
             (Path("1.png"), Path("2.png")),
             "µm",
             Meaning(AnnotatedSlices(z=(3, 31)), unlabeled=9),
@@ -35,8 +35,9 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     assert done.exit_code == 0, done.stderr
     assert "z=31" in done.stdout
     assert "12.0%" in done.stdout
-    said = "--annotated-slices z=3,31 --unlabeled 9"
-    assert f"unet3d fit --image '{image}' --annotation suggestions/annotation.nii.gz {said}" in done.stdout
+    said = "--annotation suggestions/1/annotation.nii.gz --annotated-slices z=3,31 --unlabeled 9"
+    assert f"unet3d fit --image '{image}' {said}\n" in done.stdout
+    assert f"unet3d suggest '{image}' {said} --count 2\n" in done.stdout
     assert calls[0][0] == (image,)
     assert calls[0][3] == 2
     assert calls[0][4] == AnnotatedSlices(z=(3,))

@@ -61,8 +61,11 @@ def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(tmp_path):
     assert len(found.meaning.annotated_slices) == 3
 
 
-def test_a_folder_in_use_is_not_touched(kidney, tmp_path):
-    (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(unet3d.InputError, match="use"):
-        unet3d.suggest(*kidney, tmp_path, model=MODEL)
-    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+def test_rounds_are_numbered_and_the_next_goes_on_with_the_last(kidney, tmp_path):
+    image, annotation = kidney
+    first = unet3d.suggest(image, annotation, tmp_path, model=MODEL, count=1)
+    second = unet3d.suggest(image, first.annotation, tmp_path, model=MODEL, count=1, meaning=first.meaning)
+    assert [found.folder.name for found in (first, second)] == ["1", "2"]
+    assert first.slices[0].name != second.slices[0].name
+    assert first.pictures[0].exists()
+    assert second.annotation.exists()
