@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from unet3d_cli.options import debug_option, json_option
+from unet3d_cli.options import debug_option, json_option, meaning_options, read_meaning
 
 if TYPE_CHECKING:
     from unet3d_cli.terminal import Terminal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     metavar="LENGTH",
     help="Of the surface Dice, such as '2 mm', or 2 in the unit of the grid.  [default: the longest edge of a voxel]",
 )
-@click.option("--unlabeled", type=int, metavar="V", help="The value of voxels without a label in the truth.")
+@meaning_options
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -42,17 +42,20 @@ def command(
     truth: Path,
     against: Path | None,
     tolerance: str | None,
+    annotated_slices: tuple[str, ...],
     unlabeled: int | None,
+    dense: bool,
     model: Path | None,
     csv: Path | None,
     as_json: bool,
 ) -> None:
     """Score PREDICTION against TRUTH, two label maps on one grid, or two folders of them with the same names.
 
-    Only labelled voxels count. Overlap is IoU, Dice, precision, recall, and the difference of the volumes as a share of
-    the true one. Where the truth is dense, the distance between borders is measured as well, in the unit of the grid:
-    the largest (HD), the larger of the two directions' 95th percentiles (HD95), the mean (ASSD), and the share of both
-    borders that lies within a tolerance of the other (surface Dice).
+    Only labelled voxels count; where a few slices of TRUTH are annotated, say what 0 means in the others. Overlap is
+    IoU, Dice, precision, recall, and the difference of the volumes as a share of the true one. Where the truth is
+    dense, the distance between borders is measured as well, in the unit of the grid: the largest (HD), the larger of
+    the two directions' 95th percentiles (HD95), the mean (ASSD), and the share of both borders that lies within a
+    tolerance of the other (surface Dice).
 
     Means are over the classes that occur. A class in neither of the two has no score; one that only one of them has
     scores 0, at an infinite distance. Folders give a table of cases, the worst first, and over the cases mean, standard
@@ -65,6 +68,7 @@ def command(
     Examples:
       unet3d evaluate labels.nii.gz truth.nii.gz --tolerance '1.5 mm'
       unet3d evaluate labels.nii.gz annotation.nii.gz --unlabeled 3
+      unet3d evaluate labels.nii.gz annotation.nii.gz --annotated-slices 'z=12,31 y=80'
       unet3d evaluate labels.nii.gz annotation.nii.gz --model models/unet3d --json
       unet3d evaluate segmented truth --model models/unet3d --csv scores.csv
       unet3d evaluate segmented truth --against segmented_before
@@ -80,6 +84,7 @@ def command(
     if csv:
         check_parent(csv)  # not after minutes of scoring
     terminal = Terminal(as_json=as_json)
+    meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     scheme = None if model is None else read_description(model).scheme
     tables = []
     for each in (prediction, *([against] if against else [])):
@@ -88,7 +93,7 @@ def command(
                 api.evaluate_cases(
                     each,
                     truth,
-                    unlabeled=unlabeled,
+                    meaning=meaning,
                     scheme=scheme,
                     tolerance=tolerance,
                     warn=terminal.warn,

@@ -14,6 +14,7 @@ from keras_unet3d.annotation.dataset import Case, Dataset
 from keras_unet3d.annotation.labels import unlabeled_among
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.annotation.neighbourhoods import LabelledParts
+from keras_unet3d.annotation.open_meaning import annotated_slices_option
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.annotation.slices import AnnotatedSlices, few_painted_slices, find_annotated_slices, thin_slabs
 from keras_unet3d.errors import InputError
@@ -70,7 +71,7 @@ def look_at(dataset: Dataset, case: Case, volumes: tuple[Volume, Volume], meanin
         _check_slices(dataset, case, slices, labels)
         voxels_of[0] = int(np.count_nonzero(slices.mask(labels.grid.shape) & (labels.voxels == 0)))
         warnings += _slices_beside_paint(file, labels.voxels != 0, slices)
-    elif 0 in voxels_of and not meaning.dense and _unlabeled(dataset, meaning, labels) not in voxels_of:
+    elif meaning.leaves_zero_open(case.name, voxels_of, _unlabeled(dataset, meaning, labels)):
         painted = labels.voxels != 0
         open_slices = few_painted_slices(painted)
         if open_slices is None and (slabs := thin_slabs(painted)) is not None:
@@ -164,17 +165,12 @@ def _unlabeled(dataset: Dataset, meaning: Meaning, labels: Volume) -> int | None
     return unlabeled_among(labels.segments)
 
 
-def annotated_slices_option(dataset: Dataset, case: Case, slices: AnnotatedSlices) -> str:
-    """What to type for these slices of this case."""
-    prefix = "" if len(dataset.cases) == 1 else f"{case.name}:"
-    return f"--annotated-slices '{prefix}{slices}'"
-
-
 def _flat_paint(dataset: Dataset, case: Case, slabs: AnnotatedSlices) -> Problem:
+    option = annotated_slices_option(slabs, case.name if len(dataset.cases) > 1 else "")
     return Problem(
         dataset.shown_labels(case),
         f"is painted in {slabs} only, and 0 counts as background everywhere else.",
-        f"If these are the slices that you annotated, say so: {annotated_slices_option(dataset, case, slabs)}.",
+        f"If these are the slices that you annotated, say so: {option}.",
         "warning",
     )
 

@@ -148,11 +148,7 @@ def load_case(dataset: Dataset, case: Case, scheme: LabelScheme, meaning: Meanin
 
 
 def _annotated(case: Case, image: Volume, labels: Volume, scheme: LabelScheme, meaning: Meaning) -> AnnotatedCase:
-    class_index = scheme.class_index(labels.voxels)
-    slices = meaning.slices_of(case.name)
-    if slices is not None:
-        class_index = restrict_background(class_index, scheme.values.index(0), slices)
-    return AnnotatedCase(case.name, image, class_index)
+    return AnnotatedCase(case.name, image, meaning.class_index(labels.voxels, scheme, case.name))
 
 
 def _annotated_parts(

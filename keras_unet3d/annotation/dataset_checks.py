@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from keras_unet3d.annotation.case_facts import CaseFacts, annotated_slices_option
+from keras_unet3d.annotation.case_facts import CaseFacts
 from keras_unet3d.annotation.dataset import Dataset
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
+from keras_unet3d.annotation.open_meaning import open_meaning
 from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.volume import Segment
@@ -109,15 +110,12 @@ def check_meaning(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable[Prob
     for one in facts:
         if one.open_slices is None:
             continue
-        several = sum(value != 0 for value in one.voxels_of) > 1
-        free = dataset.scheme is None or dataset.scheme.unlabeled is None
-        third = ", or --unlabeled 0 if you painted the background too" if several and free else ""
-        yield Problem(
+        yield open_meaning(
             dataset.shown_labels(one.case),
-            f"is painted in {one.open_slices} only and 0 everywhere else, which may mean background or not annotated.",
-            f"Say which: {annotated_slices_option(dataset, one.case, one.open_slices)} if 0 is background in these "
-            "slices and unlabelled elsewhere (add slices that you looked at and left empty), --dense if 0 is "
-            f"background everywhere{third}.",
+            one.open_slices,
+            one.case.name if len(dataset.cases) > 1 else "",
+            values=one.voxels_of,
+            unlabeled=None if dataset.scheme is None else dataset.scheme.unlabeled,
         )
 
 

@@ -56,7 +56,7 @@ def examine(
     Raises:
         InputError: if `meaning` contradicts itself or the dataset, whatever the files hold.
     """
-    meaning.check(dataset)
+    meaning.check(dataset.scheme, [case.name for case in dataset.cases])
     found = Examination(list(dataset.problems))
     for case in dataset.cases:
         try:

@@ -1,12 +1,15 @@
 """What the user says about labels beyond what their files hold."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from keras_unet3d.annotation.dataset import Dataset
+import numpy as np
+from numpy.typing import NDArray
+
 from keras_unet3d.annotation.labels import LabelScheme
-from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.annotation.slices import AnnotatedSlices, restrict_background
 from keras_unet3d.errors import InputError
 
 
@@ -40,17 +43,19 @@ class Meaning:
         """In the words of the command line."""
         return shlex.join(self.arguments) or "what the file says"
 
-    def check(self, dataset: Dataset) -> None:
-        """Make sure that what was said does not contradict itself or the dataset.
+    def check(self, scheme: LabelScheme | None, cases: Sequence[str]) -> None:
+        """Make sure that what was said does not contradict itself, or what it is said of.
+
+        Args:
+            scheme: the classes, where they are known.
+            cases: their names.
 
         Raises:
             InputError: if it does.
         """
         unlabeled = self.unlabeled
-        if dataset.scheme is not None:
-            unlabeled = (
-                dataset.scheme.unlabeled if unlabeled is None else dataset.scheme.with_unlabeled(unlabeled).unlabeled
-            )
+        if scheme is not None:
+            unlabeled = scheme.unlabeled if unlabeled is None else scheme.with_unlabeled(unlabeled).unlabeled
         if self.annotated_slices is not None and unlabeled == 0:
             raise InputError(
                 "Annotated slices say that 0 is background in them, and 0 is declared unlabelled as well. Give only "
@@ -62,10 +67,9 @@ class Meaning:
                 "Give only one of them."
             )
         if isinstance(self.annotated_slices, Mapping):
-            names = [case.name for case in dataset.cases]
-            unknown = sorted(set(self.annotated_slices) - set(names))
+            unknown = sorted(set(self.annotated_slices) - set(cases))
             if unknown:
-                few = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+                few = ", ".join(cases[:5]) + (" …" if len(cases) > 5 else "")
                 raise InputError(f"Annotated slices were given for {', '.join(unknown)}; the cases are {few}.")
 
     def declared(self, scheme: LabelScheme) -> LabelScheme:
@@ -79,3 +83,22 @@ class Meaning:
         if isinstance(self.annotated_slices, Mapping):
             return self.annotated_slices.get(case)
         return self.annotated_slices
+
+    def leaves_zero_open(self, case: str, values: Collection[int], unlabeled: int | None) -> bool:
+        """Whether nothing says what 0 means where nobody painted.
+
+        Args:
+            case: its name.
+            values: that occur in its labels.
+            unlabeled: the value of voxels without a label; labels in which it occurs say all.
+        """
+        return not self.dense and self.slices_of(case) is None and 0 in values and unlabeled not in values
+
+    def class_index(self, labels: NDArray[Any], scheme: LabelScheme, case: str) -> NDArray[np.int16]:
+        """Class indices of a case's label values in the `declared` scheme, `UNLABELED` where there is no label.
+
+        Raises:
+            InputError: if a value is no class, or an annotated slice lies outside the volume.
+        """
+        index, slices = scheme.class_index(labels), self.slices_of(case)
+        return index if slices is None else restrict_background(index, scheme.values.index(0), slices)

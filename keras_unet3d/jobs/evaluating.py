@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_unet3d.annotation import LabelScheme
+from keras_unet3d.annotation import LabelScheme, Meaning, few_painted_slices
 from keras_unet3d.annotation.matching import match_predictions
+from keras_unet3d.annotation.open_meaning import open_meaning
 from keras_unet3d.annotation.problems import Problem, raise_errors
 from keras_unet3d.errors import InputError
 from keras_unet3d.metrics import CaseScores, Overlap, PairedTable, Ruler, Scores, ScoreTable, Surfaces
@@ -27,11 +30,50 @@ if TYPE_CHECKING:
 SPARSE = "The truth has unlabelled voxels: nobody knows where borders run in them, so that overlap alone is measured."
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How label maps become class indices.
+
+    Attributes:
+        scheme: with what the meaning adds to it.
+        meaning: of unpainted voxels of truths.
+        several: whether there are several cases, so that messages name them.
+    """
+
+    scheme: LabelScheme
+    meaning: Meaning
+    several: bool = False
+
+    def prediction(self, labels: Volume) -> NDArray[np.int16]:
+        """Class indices of a dense label map."""
+        return self._class_index(labels, Meaning(), "")
+
+    def truth(self, case: str, labels: Volume) -> NDArray[np.int16]:
+        """Class indices of labels, refused as in training where nobody can know what 0 means."""
+        import numpy as np
+
+        values = np.unique(labels.voxels).tolist()
+        if self.meaning.leaves_zero_open(case, values, self.scheme.unlabeled):
+            slices = few_painted_slices(labels.voxels != 0)
+            if slices is not None:
+                named = case if self.several else ""
+                unlabeled = self.scheme.unlabeled
+                problem = open_meaning(str(labels.source), slices, named, values=values, unlabeled=unlabeled)
+                raise InputError(str(problem))
+        return self._class_index(labels, self.meaning, case)
+
+    def _class_index(self, labels: Volume, meaning: Meaning, case: str) -> NDArray[np.int16]:
+        try:
+            return meaning.class_index(labels.voxels, self.scheme, case)
+        except InputError as error:
+            raise InputError(f"{labels.source}: {error}") from error
+
+
 def evaluate(
     prediction: PathLike,
     truth: PathLike,
     *,
-    unlabeled: int | None = None,
+    meaning: Meaning | None = None,
     scheme: LabelScheme | None = None,
     tolerance: float | str | None = None,
 ) -> Scores:
@@ -43,7 +85,7 @@ def evaluate(
     Args:
         prediction: a dense label map.
         truth: labels on the same grid, dense or sparse.
-        unlabeled: the value of voxels without a label in the truth.
+        meaning: how to read unpainted voxels of the truth, where neither its file nor the scheme says so.
         scheme: names the classes; that of a model is ``read_description(model).scheme``.
         tolerance: of the surface Dice: ``"2 mm"``, or a number in the unit of the grid; the longest edge of a voxel
             where it is left out.
@@ -52,18 +94,21 @@ def evaluate(
         The measures of each class, and their means.
 
     Raises:
-        InputError: if a file cannot be read, or the two do not share a grid.
+        InputError: if a file cannot be read, the two do not share a grid, or only a few slices of the truth are painted
+            and nothing says what 0 means in the others.
     """
+    meaning, name = meaning or Meaning(), stem_of(Path(truth))
+    meaning.check(scheme, [name])
     found, true = _read(Path(prediction), Path(truth))
-    scheme = _declared(scheme or _scheme([found, true], unlabeled), unlabeled)
-    return _scored("", found, true, scheme, _length(tolerance)).scores
+    reading = _Reading(meaning.declared(scheme or _scheme([found, true], meaning.unlabeled)), meaning)
+    return _scored(name, found, true, reading, _length(tolerance)).scores
 
 
 def evaluate_cases(
     predictions: PathLike,
     truths: PathLike,
     *,
-    unlabeled: int | None = None,
+    meaning: Meaning | None = None,
     scheme: LabelScheme | None = None,
     tolerance: float | str | None = None,
     warn: Callable[[str], None] = lambda _: None,
@@ -74,7 +119,7 @@ def evaluate_cases(
     Args:
         predictions: a folder of dense label maps; or a single one, which makes a table of one case.
         truths: a folder of labels, dense or sparse; or the truth of the single one.
-        unlabeled: as for `evaluate`.
+        meaning: as for `evaluate`.
         scheme: as for `evaluate`.
         tolerance: as for `evaluate`; without it, the longest edge of a voxel of each case.
         warn: told what has no counterpart, and is not scored.
@@ -85,16 +130,18 @@ def evaluate_cases(
             match nowhere; cases that cannot be measured in one unit.
     """
     pairs = _pairs(Path(predictions), Path(truths), warn)
-    length = _length(tolerance)
-    scheme = _declared(scheme or _scheme_of_files(pairs, unlabeled), unlabeled)
+    length, meaning = _length(tolerance), meaning or Meaning()
+    meaning.check(scheme, [name for name, *_ in pairs])
+    scheme = meaning.declared(scheme or _scheme_of_files(pairs, meaning.unlabeled))
+    reading = _Reading(scheme, meaning, several=len(pairs) > 1)
     cases: list[CaseScores] = []
     problems, unit = [], ""
     for number, (name, prediction, truth) in enumerate(pairs):
         progress(number, len(pairs), name)
         try:
-            case = _scored(name, *_read(prediction, truth), scheme, length, unit)
+            case = _scored(name, *_read(prediction, truth), reading, length, unit)
         except InputError as error:
-            problems.append(Problem.of(str(prediction), error))
+            problems.append(Problem.of(str(truth if str(error).startswith(f"{truth}: ") else prediction), error))
             continue
         ruler = case.scores.ruler
         unit = unit or (ruler.unit if ruler else "")
@@ -112,7 +159,7 @@ def compare(
     others: PathLike,
     truths: PathLike,
     *,
-    unlabeled: int | None = None,
+    meaning: Meaning | None = None,
     scheme: LabelScheme | None = None,
     tolerance: float | str | None = None,
 ) -> PairedTable:
@@ -122,7 +169,7 @@ def compare(
         predictions: as for `evaluate_cases`.
         others: what to compare them with.
         truths: of both.
-        unlabeled: as for `evaluate`.
+        meaning: as for `evaluate`.
         scheme: as for `evaluate`.
         tolerance: as for `evaluate_cases`.
 
@@ -130,7 +177,7 @@ def compare(
         InputError: as `evaluate_cases`.
     """
     first, second = (
-        evaluate_cases(each, truths, unlabeled=unlabeled, scheme=scheme, tolerance=tolerance)
+        evaluate_cases(each, truths, meaning=meaning, scheme=scheme, tolerance=tolerance)
         for each in (predictions, others)
     )
     return PairedTable(first, second)
@@ -156,11 +203,12 @@ def _read(prediction: Path, truth: Path) -> tuple[Volume, Volume]:
 
 
 def _scored(
-    name: str, found: Volume, true: Volume, scheme: LabelScheme, tolerance: Length | None, unit: str = ""
+    name: str, found: Volume, true: Volume, reading: _Reading, tolerance: Length | None, unit: str = ""
 ) -> CaseScores:
     """Score a case; distances are in a unit that can be converted to."""
-    true_index, found_index = _class_index(true, scheme), _class_index(found, scheme)
-    return scored(name, true_index, found_index, scheme, lambda: Ruler.of([true.grid, found.grid], tolerance, unit))
+    true_index, found_index = reading.truth(name, true), reading.prediction(found)
+    ruler = partial(Ruler.of, [true.grid, found.grid], tolerance, unit)
+    return scored(name, true_index, found_index, reading.scheme, ruler)
 
 
 def scored(
@@ -231,17 +279,6 @@ def _scheme(volumes: Iterable[Volume], unlabeled: int | None) -> LabelScheme:
         values.update(np.unique(volume.voxels).tolist())
         segments.update(volume.segments)
     return LabelScheme.from_values(values, segments, unlabeled)
-
-
-def _declared(scheme: LabelScheme, unlabeled: int | None) -> LabelScheme:
-    return scheme if unlabeled is None else scheme.with_unlabeled(unlabeled)
-
-
-def _class_index(labels: Volume, scheme: LabelScheme) -> NDArray[np.int16]:
-    try:
-        return scheme.class_index(labels.voxels)
-    except InputError as error:
-        raise InputError(f"{labels.source}: {error}") from error
 
 
 def _length(tolerance: float | str | None) -> Length | None:

@@ -1,28 +1,27 @@
 import pytest
 
-from keras_unet3d.annotation import AnnotatedSlices, LabelScheme, dataset_from_pairs
-from keras_unet3d.annotation.dataset import Dataset
+from keras_unet3d.annotation import AnnotatedSlices, LabelScheme
 from keras_unet3d.annotation.meaning import Meaning
 from keras_unet3d.errors import InputError
 
 SLICES = AnnotatedSlices(z=(1,))
-PAIRS = dataset_from_pairs(["a.nii", "b.nii"], ["la.nii", "lb.nii"])
-ZERO_IS_UNLABELED = Dataset(PAIRS.cases, LabelScheme((1, 2), ("cell", "background"), unlabeled=0))
+CASES = ["a", "b"]
+ZERO_IS_UNLABELED = LabelScheme((1, 2), ("cell", "background"), unlabeled=0)
 
 
-@pytest.mark.parametrize("dataset", [PAIRS, ZERO_IS_UNLABELED])
-def test_zero_cannot_be_background_and_unlabelled(dataset):
+@pytest.mark.parametrize("scheme", [None, ZERO_IS_UNLABELED])
+def test_zero_cannot_be_background_and_unlabelled(scheme):
     with pytest.raises(InputError, match="only one of --annotated-slices and --unlabeled 0"):
-        Meaning(SLICES, unlabeled=0).check(dataset)
+        Meaning(SLICES, unlabeled=0).check(scheme, CASES)
     with pytest.raises(InputError, match="--dense says that 0 is background everywhere"):
-        Meaning(dense=True, unlabeled=0).check(dataset)
+        Meaning(dense=True, unlabeled=0).check(scheme, CASES)
 
 
 def test_dense_is_for_the_cases_without_annotated_slices():
     with pytest.raises(InputError, match="--dense"):
-        Meaning(SLICES, dense=True).check(PAIRS)
+        Meaning(SLICES, dense=True).check(None, CASES)
     meaning = Meaning({"a": SLICES}, dense=True)
-    meaning.check(PAIRS)
+    meaning.check(None, CASES)
     assert meaning.slices_of("a") == SLICES
     assert meaning.slices_of("b") is None
 
@@ -40,7 +39,7 @@ def test_annotated_slices_make_0_a_class():
 
 def test_slices_of_a_case_that_is_not_there():
     with pytest.raises(InputError, match="given for c; the cases are a, b"):
-        Meaning({"c": SLICES}).check(PAIRS)
+        Meaning({"c": SLICES}).check(None, CASES)
 
 
 def test_it_is_said_in_the_words_of_the_command_line():

@@ -42,14 +42,14 @@ def test_dense_labels_have_distances_in_their_unit(unet3d, pair):
 
     The missed ones are 1 mm and 0.5 mm from the found, the invented one 2 mm from a true one: 6 of 7 are within 1 mm.
     """
-    shown = unet3d("evaluate", *pair, "--tolerance", "1 mm")
+    shown = unet3d("evaluate", *pair, "--tolerance", "1 mm", "--dense")
     rows = [line.split() for line in shown.stdout.splitlines()]
     (cell,) = [row[2:] for row in rows if row[:2] == ["label", "1"] and len(row) == 6]
     assert [cell[0], cell[3]] == ["2", "0.857"]
     assert ["label", "9", "∞", "∞", "∞", "0.000"] in rows
     assert "within 1 mm" in shown.stdout
     assert "only one of truth and prediction has the class" in shown.stdout
-    plain = json.loads(unet3d("evaluate", *pair, "--json").stdout)
+    plain = json.loads(unet3d("evaluate", *pair, "--json", "--dense").stdout)
     assert plain["surfaces"] == {"unit": "mm", "tolerance": 2, "not_measured": None}
     assert plain["classes"][2]["hausdorff"] is None
 
@@ -68,7 +68,7 @@ def folders(write):
 
 def test_folders_give_a_table_of_cases_the_worst_first_and_their_spread(unet3d, folders):
     """Dice of the cells 1, 18 / 21 and 12 / 18: their mean is 0.841."""
-    shown = unet3d("evaluate", "found", "truth", "--csv", "scores.csv")
+    shown = unet3d("evaluate", "found", "truth", "--dense", "--csv", "scores.csv")
     assert shown.exit_code == 0, shown.stderr
     rows = [line.split() for line in shown.stdout.splitlines()]
     assert [row[1] for row in rows if row[:1] in (["a"], ["b"], ["c"])] == ["0.667", "0.857", "1.000"]
@@ -77,7 +77,7 @@ def test_folders_give_a_table_of_cases_the_worst_first_and_their_spread(unet3d, 
     assert "0.667 to 1.000" in shown.stdout
     assert "An interval of 3 cases says little" in shown.stdout
     assert Path("scores.csv").read_text(encoding="utf-8").splitlines()[1].startswith("c,288,")
-    plain = json.loads(unet3d("evaluate", "found", "truth", "--json").stdout)
+    plain = json.loads(unet3d("evaluate", "found", "truth", "--dense", "--json").stdout)
     assert [case["case"] for case in plain["cases"]] == ["c", "b", "a"]
     assert plain["classes"][1]["dice"]["mean"] == pytest.approx(dice.mean())
     assert plain["classes"][1]["hausdorff"]["interval"] == [0, 3]
@@ -85,20 +85,29 @@ def test_folders_give_a_table_of_cases_the_worst_first_and_their_spread(unet3d, 
 
 def test_two_predictions_are_set_beside_each_other(unet3d, folders):
     """The other found 11 of 12: a Dice of 22 / 23 in each case."""
-    shown = unet3d("evaluate", "found", "truth", "--against", "before")
+    shown = unet3d("evaluate", "found", "truth", "--dense", "--against", "before")
     assert shown.exit_code == 0, shown.stderr
     row = next(line.split() for line in shown.stdout.splitlines() if line.startswith(" Dice, label 5"))
     assert row[3:6] == ["0.841", "0.957", "-0.115"]
     assert "p cannot be below 0.25" in shown.stdout
     assert "of HD, HD95, ASSD below 0" in shown.stdout
-    plain = json.loads(unet3d("evaluate", "found", "truth", "--against", "before", "--json").stdout)
+    plain = json.loads(unet3d("evaluate", "found", "truth", "--dense", "--against", "before", "--json").stdout)
     assert plain["against"]["cases"] == ["c", "b", "a"]
     assert plain["against"]["classes"][1]["dice"]["difference"]["mean"] == pytest.approx(
         (1 + 18 / 21 + 12 / 18) / 3 - 22 / 23
     )
-    one = unet3d("evaluate", "found/b.nii.gz", "truth/b.nii.gz", "--against", "before/b.nii.gz")
+    one = unet3d("evaluate", "found/b.nii.gz", "truth/b.nii.gz", "--dense", "--against", "before/b.nii.gz")
     assert "1 case of both" in one.stdout
     assert "Wilcoxon" not in one.stdout
+
+
+def test_a_few_painted_slices_are_scored_where_it_is_said_which_they_are(unet3d, folders):
+    done = unet3d("evaluate", "found", "truth")
+    assert done.exit_code == 2
+    assert done.stderr.count("--annotated-slices 'a:z=0' if 0 is background in these slices") == 1
+    plain = json.loads(unet3d("evaluate", "found", "truth", "--annotated-slices", "z=0", "--json").stdout)
+    assert [case["voxels"] for case in plain["cases"]] == [144] * 3
+    assert "overlap alone" in plain["surfaces"]["not_measured"]
 
 
 def test_a_table_that_cannot_be_written_is_refused_before_anything_is_scored(unet3d, folders):
@@ -110,7 +119,7 @@ def test_a_table_that_cannot_be_written_is_refused_before_anything_is_scored(une
 
 def test_what_was_not_scored_is_said(unet3d, folders):
     Path("found/b.nii.gz").unlink()
-    done = unet3d("evaluate", "found", "truth")
+    done = unet3d("evaluate", "found", "truth", "--dense")
     assert "Warning: truth: 1 volume without a prediction, not scored: b." in done.stderr
 
 
