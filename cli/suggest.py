@@ -84,8 +84,8 @@ def command(
         )
     terminal.say("To annotate next, that which would teach most first:")
     rows = [
-        [each.name, f"{each.gain:.1%}", f"{each.uncertainty:.3f}", f"{each.distance:.3g} {found.unit}".strip()]
-        for each in found.slices
+        [name, f"{each.gain:.1%}", f"{each.uncertainty:.3f}", f"{each.distance:.3g} {found.unit}".strip()]
+        for name, each in zip(found.names, found.slices, strict=True)
     ]
     terminal.table(["slice", "of what is unknown", "uncertainty", "from what is annotated"], rows)
     terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then train, and ask again:")

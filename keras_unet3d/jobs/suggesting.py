@@ -45,6 +45,7 @@ class Suggestions:
             corrected; every other voxel is as it was.
         pictures: of each slice: the image, the prediction over it, and where the model is unsure (bright).
         unit: of distances, empty where it is not known.
+        planes: what slices orthogonal to z, y and x are called in a patient (`Grid.planes`).
         meaning: how to read unpainted voxels of `annotation`, by what was said and what the model knows; of slices, all
             that are annotated once the suggested ones are corrected.
     """
@@ -54,7 +55,13 @@ class Suggestions:
     annotation: Path
     pictures: tuple[Path, ...]
     unit: str
+    planes: tuple[str, str, str]
     meaning: Meaning
+
+    @property
+    def names(self) -> list[str]:
+        """Of the slices: ``axial z=31``, or ``z=31`` where nobody knows how the volume lies."""
+        return [f"{self.planes[each.axis]} {each.name}".lstrip() for each in self.slices]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -63,6 +70,7 @@ class Suggestions:
             "slices": [
                 {
                     "slice": each.name,
+                    "plane": self.planes[each.axis] or None,
                     "axis": AXES[each.axis],
                     "index": each.index,
                     "gain": each.gain,
@@ -141,6 +149,7 @@ def suggest(
         round_ / name,
         tuple(round_ / picture for picture in pictures),
         volume.grid.unit,
+        volume.grid.planes,
         replace(
             meaning,
             annotated_slices=None if given is None else given | suggested,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.units import IN_MM
 
 Vector = tuple[float, float, float]
+_PLANES = ("sagittal", "coronal", "axial")  # orthogonal to left, posterior and superior
 IDENTITY: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -44,6 +46,19 @@ class Grid:
         matrix[:3, :3] = np.asarray(self.direction) * np.asarray(self.spacing[::-1])
         matrix[:3, 3] = self.origin
         return matrix
+
+    @property
+    def planes(self) -> tuple[str, str, str]:
+        """What slices orthogonal to z, y and x are called in a patient: axial, coronal and sagittal in some order.
+
+        Each is named by the physical axis that its normal is nearest to, as 3D Slicer and ITK-SNAP name their views;
+        empty where the file does not say where the volume lies.
+        """
+        if not self.placed:
+            return "", "", ""
+        along = np.abs(self.direction)  # of physical axes (rows) and x, y, z (columns)
+        x, y, z = max(permutations(range(3)), key=lambda rows: float(sum(along[row, j] for j, row in enumerate(rows))))
+        return _PLANES[z], _PLANES[y], _PLANES[x]
 
     @classmethod
     def from_affine(cls, shape: tuple[int, int, int], affine: NDArray[Any], unit: str = "") -> "Grid":

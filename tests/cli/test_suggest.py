@@ -25,6 +25,7 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
             folder / "1" / "annotation.nii.gz",
             (Path("1.png"), Path("2.png")),
             "µm",
+            ("axial", "coronal", ""),
             Meaning(AnnotatedSlices(z=(3, 31)), unlabeled=9),
         )
 
@@ -33,7 +34,8 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     arguments = ("suggest", image, "--annotation", "l.nii.gz", "--count", 2, "--annotated-slices", "z=3")
     done = unet3d(*arguments)
     assert done.exit_code == 0, done.stderr
-    assert "z=31" in done.stdout
+    assert " axial z=31 " in done.stdout
+    assert " x=80 " in done.stdout
     assert "12.0%" in done.stdout
     said = "--annotation suggestions/1/annotation.nii.gz --annotated-slices z=3,31 --unlabeled 9"
     assert f"unet3d fit --image '{image}' {said}\n" in done.stdout
@@ -43,6 +45,7 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     assert calls[0][4] == AnnotatedSlices(z=(3,))
     plain = json.loads(unet3d(*arguments, "--json").stdout)
     assert [each["slice"] for each in plain["slices"]] == ["z=31", "x=80"]
+    assert [each["plane"] for each in plain["slices"]] == ["axial", None]
     assert plain["slices"][1]["distance"] is None
     assert (plain["annotated_slices"], plain["unlabeled"]) == ("z=3,31", 9)
 

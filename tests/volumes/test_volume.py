@@ -16,6 +16,15 @@ def test_the_affine_takes_the_index_to_the_place_computed_by_hand():
     np.testing.assert_array_equal(grid.affine @ [1, 1, 1, 1], [10 - 2, 20 + 1, 30 + 3, 1])
 
 
+def test_slices_have_the_names_of_planes_where_the_grid_lies_in_a_patient():
+    assert Grid((4, 5, 6)).planes == ("axial", "coronal", "sagittal")
+    # x runs to posterior; z more to left than to superior, and y the other way round.
+    assert OBLIQUE.planes == ("sagittal", "axial", "coronal")
+    right_to_left_stack = Grid((4, 5, 6), direction=((0, 0, -1), (1, 0, 0), (0, -1, 0)))
+    assert right_to_left_stack.planes == ("sagittal", "axial", "coronal")
+    assert Grid((4, 5, 6), placed=False).planes == ("", "", "")
+
+
 def test_a_grid_comes_back_from_its_affine():
     back = Grid.from_affine(OBLIQUE.shape, OBLIQUE.affine, "µm")
     np.testing.assert_allclose(back.spacing, OBLIQUE.spacing, rtol=1e-15)
