@@ -128,13 +128,12 @@ class CaseStudy:
     def _chosen(self, scores: ScoreTable) -> dict[str, str]:
         """The names of the cases to show, and why each is."""
         count = len(scores.cases)
-        places = {"the worst": 0, "the median": count // 2, "the best": count - 1}
-        found: dict[str, str] = {}
-        for why, place in places.items():
-            case = scores.cases[place]
-            words = f"{why} of {count} cases, mean Dice {score_text(case.scores.mean_dice)}"
-            found.setdefault(case.name, words)
-        return found
+        places = {count // 2: "the median", count - 1: "the best", 0: "the worst"}  # of two cases none is the median
+        return {
+            scores.cases[place].name: f"{places[place]} of {count} cases, "
+            f"mean Dice {score_text(scores.cases[place].scores.mean_dice)}"
+            for place in sorted(places)
+        }
 
     def _view(self, case: KnownCase, number: int) -> CaseView:
         with np.load(self._kept(number)) as kept:

@@ -66,6 +66,16 @@ def test_the_worst_the_median_and_the_best_are_shown_and_no_more_is_held(tmp_pat
     assert sections["From all sides"].count('type="application/octet-stream"') == 3 * (1 + 3)
 
 
+def test_of_two_cases_one_is_the_best_and_none_the_median(tmp_path, says_cell):
+    cases = [known("all", 6), known("few", 1)]
+    study = CaseStudy(says_cell, tmp_path)
+    for case in cases:
+        study.add(case)
+    (slices,) = ["".join(each.parts) for each in study.sections(cases.__getitem__) if each.heading == "Slices"]
+    assert "few: the worst of 2 cases" in slices
+    assert "all: the best of 2 cases" in slices
+
+
 def test_a_case_in_voxels_among_cases_in_mm_is_scored_by_its_overlap(tmp_path, says_cell):
     study = CaseStudy(says_cell, tmp_path)
     for unit in ("mm", ""):
