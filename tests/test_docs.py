@@ -182,6 +182,12 @@ def test_the_readme_names_every_command():
     assert sorted(rows) == sorted(COMMANDS)
 
 
+def test_every_command_is_a_function():
+    functions = {"info": "load_model", "phantom": "write_phantom_dataset"}
+    assert {functions.get(name, name) for name in COMMANDS} <= set(unet3d.__all__)
+    assert all(getattr(unet3d, name) is not None for name in unet3d.__all__)
+
+
 def test_every_page_is_linked_from_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES[1:] if f"(docs/{page.name}" not in readme] == []
