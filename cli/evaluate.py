@@ -77,7 +77,6 @@ def command(
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api
-    from keras_unet3d.metrics import PairedTable
     from keras_unet3d.serving.description import read_description
     from keras_unet3d.volumes.whole_file import check_parent, written_whole
 
@@ -86,34 +85,24 @@ def command(
     terminal = Terminal(as_json=as_json)
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     scheme = None if model is None else read_description(model).scheme
-    tables = []
-    for each in (prediction, *([against] if against else [])):
-        with CaseProgress(terminal) as progress:
-            tables.append(
-                api.evaluate_cases(
-                    each,
-                    truth,
-                    meaning=meaning,
-                    scheme=scheme,
-                    tolerance=tolerance,
-                    warn=terminal.warn,
-                    progress=progress.done,
-                )
-            )
-    paired = PairedTable(*tables) if against else None
+    call: dict[str, Any] = {"meaning": meaning, "scheme": scheme, "tolerance": tolerance, "warn": terminal.warn}
+    with CaseProgress(terminal) as progress:
+        call["progress"] = progress.done
+        paired = api.compare(prediction, against, truth, **call) if against else None
+        table = paired.first if paired else api.evaluate_cases(prediction, truth, **call)
     several = api.holds_cases(prediction)
     if not as_json:
-        _print(terminal, tables[0], several=several)
+        _print(terminal, table, several=several)
         if paired:
             from unet3d_cli.score_tables import print_paired
 
             print_paired(terminal, paired, str(prediction), str(against))
     if csv:
         with written_whole(csv) as file:
-            file.write_text(tables[0].as_csv(), encoding="utf-8")
+            file.write_text(table.as_csv(), encoding="utf-8")
         terminal.note(f"Every score of every case: {csv}")
     if as_json:
-        terminal.result(_as_json(tables[0], several=several) | ({"against": paired.as_json()} if paired else {}))
+        terminal.result(_as_json(table, several=several) | ({"against": paired.as_json()} if paired else {}))
 
 
 def _print(terminal: Terminal, table: ScoreTable, *, several: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, shown
+from unet3d_cli.tables import MOST_CASES, MOST_CLASSES
 from unet3d_cli.training_plan import plan_as_json, print_next, print_plan, print_settings
 
+from keras_unet3d.evaluation.tables import score_text
 from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def print_score_table(terminal: Terminal, found: CrossValidation) -> None:
         [
             case.name,
             str(case.fold),
-            *(shown(each.dice) for each in case.scores.classes[: len(names)]),
-            shown(case.scores.mean_dice),
+            *(score_text(each.dice) for each in case.scores.classes[: len(names)]),
+            score_text(case.scores.mean_dice),
         ]
         for case in scores.cases[:MOST_CASES]
     ]

@@ -43,8 +43,7 @@ def command(model: Path, as_json: bool) -> None:
 
 
 def _print(terminal: Terminal, folder: Path, description: ModelDescription, size: int) -> None:
-    from unet3d_cli.tables import shown
-
+    from keras_unet3d.evaluation.tables import score_text
     from keras_unet3d.serving.facts import model_facts
 
     trained = description.training
@@ -56,7 +55,7 @@ def _print(terminal: Terminal, folder: Path, description: ModelDescription, size
         [
             each.name,
             str(each.value),
-            *([shown(scored[each.name]["iou"]), shown(scored[each.name]["dice"])] if scored else []),
+            *([score_text(scored[each.name]["iou"]), score_text(scored[each.name]["dice"])] if scored else []),
         ]
         for each in description.classes
     ]

@@ -57,10 +57,10 @@ def command(
     """
     chosen = choose_dataset(dataset, images, annotations) if dataset or images or annotations else None
 
-    from unet3d_cli.tables import shown
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api
+    from keras_unet3d.evaluation.tables import score_text
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
@@ -70,7 +70,7 @@ def command(
         terminal.say(f"Mean Dice {mean}, of {mean.cases} {'case' if mean.cases == 1 else 'cases'}.")
         if mean.cases > 1:
             worst = written.scores.cases[0]
-            terminal.say(f"Worst: {worst.name}, {shown(worst.scores.mean_dice)}")
+            terminal.say(f"Worst: {worst.name}, {score_text(worst.scores.mean_dice)}")
     terminal.say(f"Report: {written.path}  (open it in a browser)")
     terminal.result(
         {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, shown
+from unet3d_cli.tables import MOST_CASES, MOST_CLASSES
 
 from keras_unet3d.evaluation.score_notes import few_cases_note, score_notes
+from keras_unet3d.evaluation.tables import score_text
 from keras_unet3d.metrics.measures import (
     DICE,
     HAUSDORFF_95,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from unet3d_cli.terminal import Terminal
 
-    from keras_unet3d.metrics import PairedDifference, PairedTable, Scores, ScoreTable, Spread
+    from keras_unet3d.metrics import PairedDifference, PairedTable, Scores, ScoreTable
 
 
 def print_scores(terminal: Terminal, scores: Scores) -> None:
@@ -36,17 +37,17 @@ def print_scores(terminal: Terminal, scores: Scores) -> None:
             score.name,
             str(score.value),
             f"{score.voxels:,}",
-            *(shown_as(measure, score.of(measure)) for measure in OVERLAP_MEASURES),
+            *(measure.text(score.of(measure)) for measure in OVERLAP_MEASURES),
         ]
         for score in scores.classes
     ]
-    means = [shown_as(measure, scores.mean(measure)) for measure in OVERLAP_MEASURES]
+    means = [measure.text(scores.mean(measure)) for measure in OVERLAP_MEASURES]
     header = ["class", "value", "voxels", *(_stacked(measure.title) for measure in OVERLAP_MEASURES)]
     terminal.table(header, [*rows, ["mean", "", f"{scores.voxels:,}", *means]], total=True)
     if scores.ruler:
         unit = scores.ruler.unit
-        rows = [[each.name, *(shown_as(one, each.of(one)) for one in SURFACE_MEASURES)] for each in scores.classes]
-        means = [shown_as(measure, scores.mean(measure)) for measure in SURFACE_MEASURES]
+        rows = [[each.name, *(one.text(each.of(one)) for one in SURFACE_MEASURES)] for each in scores.classes]
+        means = [measure.text(scores.mean(measure)) for measure in SURFACE_MEASURES]
         header = ["class", *(_stacked(measure.titled(unit)) for measure in SURFACE_MEASURES)]
         terminal.table(header, [*rows, ["mean", *means]], total=True)
 
@@ -59,8 +60,8 @@ def print_cases(terminal: Terminal, table: ScoreTable) -> None:
     rows = [
         [
             case.name,
-            *(shown(case.scores.classes[number].dice) for number in numbers),
-            *(shown_as(measure, case.scores.mean(measure)) for measure in measures),
+            *(score_text(case.scores.classes[number].dice) for number in numbers),
+            *(measure.text(case.scores.mean(measure)) for measure in measures),
         ]
         for case in table.cases[:MOST_CASES]
     ]
@@ -115,42 +116,23 @@ def print_paired(terminal: Terminal, paired: PairedTable, first: str, second: st
             )
 
 
-def shown_as(measure: Measure, score: float) -> str:
-    """A score as its measure is written, ∞ where it is infinite, a dash where there is none."""
-    return measure.text(score)
-
-
 def _print_spreads(terminal: Terminal, table: ScoreTable, measures: Sequence[Measure]) -> None:
     numbers: list[int | None] = [*range(len(table.names)), None]
     rows = []
     for number in numbers:
-        spreads = [table.spread(measure, number) for measure in measures]
-        if number is not None and not any(spread.cases or spread.infinite for spread in spreads):
+        cells = ["\n".join(table.spread(measure, number).lines(measure)) for measure in measures]
+        if number is not None and not any(cells):
             continue  # the background's surfaces
-        name = "mean" if number is None else table.names[number]
-        rows.append([name, *map(_shown_spread, measures, spreads)])
+        rows.append(["mean" if number is None else table.names[number], *(cell or "–" for cell in cells)])
     terminal.table(["class", *(_stacked(measure.titled(table.unit)) for measure in measures)], rows, total=True)
-
-
-def _shown_spread(measure: Measure, spread: Spread) -> str:
-    """Mean and deviation, in a second line the interval, and in a third how many cases are infinite."""
-    if not spread.cases and not spread.infinite:
-        return "–"
-    shown = shown_as(measure, spread.mean)
-    lines = [shown if math.isnan(spread.deviation) else f"{shown} ± {shown_as(measure, spread.deviation).lstrip('+')}"]
-    if not math.isnan(spread.low):
-        lines.append(f"{shown_as(measure, spread.low)} to {shown_as(measure, spread.high)}")
-    if spread.infinite:
-        lines.append(f"∞ in {spread.infinite} of {spread.cases + spread.infinite}")
-    return "\n".join(lines)
 
 
 def _paired_row(name: str, measure: Measure, found: PairedDifference, *, several: bool) -> list[str]:
     spread = found.difference
     interval = "–" if math.isnan(spread.low) else f"{_signed(measure, spread.low)} to {_signed(measure, spread.high)}"
-    p = "<0.001" if found.p < 0.001 else shown(found.p)
+    p = "<0.001" if found.p < 0.001 else score_text(found.p)
     over_cases = [interval, p, str(spread.cases)] if several else []
-    means = [shown_as(measure, found.first), shown_as(measure, found.second)]
+    means = [measure.text(found.first), measure.text(found.second)]
     return [name, *means, _signed(measure, spread.mean), *over_cases]
 
 
@@ -160,5 +142,5 @@ def _stacked(title: str) -> str:
 
 
 def _signed(measure: Measure, difference: float) -> str:
-    text = shown_as(measure, difference)
+    text = measure.text(difference)
     return text if difference < 0 or math.isnan(difference) else f"+{text}"

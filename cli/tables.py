@@ -100,8 +100,3 @@ def _print_cases(terminal: Terminal, summary: TrainingSummary, columns: list[str
     terminal.table(header, rows, total=several)
     if not spacing:
         terminal.say(f"Spacing: {named(*spacings.pop())}.")
-
-
-def shown(score: float | None) -> str:
-    """A score, or a dash where there is none."""
-    return "–" if score is None or math.isnan(score) else f"{score:.3f}"

@@ -146,9 +146,11 @@ def _spreads(scores: ScoreTable, measures: Sequence[Measure]) -> Html:
     """A row for each class that has any of the measures, and for the mean over classes."""
     rows: list[list[Cell]] = []
     for name, number in _numbered(scores):
-        spreads = [scores.spread(measure, number) for measure in measures]
-        if number is None or any(spread.cases or spread.infinite for spread in spreads):
-            rows.append([name, *map(_stacked, measures, spreads)])
+        lines = [scores.spread(measure, number).lines(measure) for measure in measures]
+        if number is None or any(lines):
+            rows.append(
+                [name, *(Stacked(first, ", ".join(below)) for first, *below in (each or ["–"] for each in lines))]
+            )
     return table(["class", *(measure.titled(scores.unit) for measure in measures)], rows, total=True)
 
 
@@ -175,18 +177,6 @@ def _dots(scores: ScoreTable) -> Html:
 
 def _numbered(scores: ScoreTable) -> list[tuple[str, int | None]]:
     return [*zip(scores.names, range(len(scores.names)), strict=True), ("mean", None)]
-
-
-def _stacked(measure: Measure, spread: Spread) -> Cell:
-    """Mean and deviation, below it the interval, and in how many cases it is infinite."""
-    if not spread.cases and not spread.infinite:
-        return "–"
-    text = measure.text(spread.mean)
-    if not math.isnan(spread.deviation):
-        text += f" ± {measure.text(spread.deviation).lstrip('+')}"
-    below = [] if math.isnan(spread.low) else [f"{measure.text(spread.low)} to {measure.text(spread.high)}"]
-    below += [f"∞ in {spread.infinite} of {spread.cases + spread.infinite}"] if spread.infinite else []
-    return Stacked(text, ", ".join(below))
 
 
 def _cell(measure: Measure, score: float, *, bar: bool = True) -> Cell:

@@ -55,9 +55,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], *, total: bool 
     return element("div", element("table", *parts), class_=f"table{long}", tabindex="0" if long else None)
 
 
-def score_text(score: float) -> str:
-    """Three decimals, or a dash for what is not a number."""
-    return "–" if math.isnan(score) else f"{score:.3f}"
+def score_text(score: float | None) -> str:
+    """Three decimals, or a dash where there is no number."""
+    return "–" if score is None or math.isnan(score) else f"{score:.3f}"
 
 
 def _row(cells: Sequence[Cell]) -> Html:

@@ -19,7 +19,7 @@ from keras_unet3d.volumes.length import Length
 from keras_unet3d.volumes.suffixes import within_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -130,7 +130,69 @@ def evaluate_cases(
             match nowhere; cases that cannot be measured in one unit.
     """
     pairs = _pairs(Path(predictions), Path(truths), warn)
-    length, meaning = _length(tolerance), meaning or Meaning()
+    table = _scored_pairs(pairs, meaning or Meaning(), scheme, tolerance, progress)
+    progress(len(pairs), len(pairs), "")
+    return table
+
+
+def compare(
+    predictions: PathLike,
+    others: PathLike,
+    truths: PathLike,
+    *,
+    meaning: Meaning | None = None,
+    scheme: LabelScheme | None = None,
+    tolerance: float | str | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int, str], None] = lambda *_: None,
+) -> PairedTable:
+    """Score two predictions of the same cases, and compare them case by case.
+
+    Args:
+        predictions: as for `evaluate_cases`.
+        others: what to compare them with.
+        truths: of both.
+        meaning: as for `evaluate`.
+        scheme: as for `evaluate`.
+        tolerance: as for `evaluate_cases`.
+        warn: as for `evaluate_cases`.
+        progress: as for `evaluate_cases`, of the cases of both.
+
+    Returns:
+        With the scores of each of the two.
+
+    Raises:
+        InputError: as `evaluate_cases`.
+    """
+    both = [_pairs(Path(each), Path(truths), warn) for each in (predictions, others)]
+    total, tables, before = sum(map(len, both)), [], 0
+    for pairs in both:
+
+        def told(done: int, _: int, name: str, before: int = before) -> None:
+            progress(before + done, total, name)
+
+        tables.append(_scored_pairs(pairs, meaning or Meaning(), scheme, tolerance, told))
+        before += len(pairs)
+    progress(total, total, "")
+    return PairedTable(*tables)
+
+
+def holds_cases(path: PathLike) -> bool:
+    """Whether a path is a folder of volumes, and not a volume: a folder of one DICOM series is one, and one of Zarr."""
+    folder = Path(path)
+    if within_zarr(folder):
+        return False
+    return folder.is_dir() and any(each.is_dir() or suffix_of(each) in READABLE for each in folder.iterdir())
+
+
+def _scored_pairs(
+    pairs: Sequence[Pair],
+    meaning: Meaning,
+    scheme: LabelScheme | None,
+    tolerance: float | str | None,
+    progress: Callable[[int, int, str], None],
+) -> ScoreTable:
+    length = _length(tolerance)
     meaning.check(scheme, [name for name, *_ in pairs])
     scheme = meaning.declared(scheme or _scheme_of_files(pairs, meaning.unlabeled))
     reading = _Reading(scheme, meaning, several=len(pairs) > 1)
@@ -150,45 +212,7 @@ def evaluate_cases(
             problems.append(Problem(str(prediction), found, "Save all with their spacing and unit, or none."))
         cases.append(case)
     raise_errors(problems)
-    progress(len(pairs), len(pairs), "")
     return ScoreTable(cases, scheme)
-
-
-def compare(
-    predictions: PathLike,
-    others: PathLike,
-    truths: PathLike,
-    *,
-    meaning: Meaning | None = None,
-    scheme: LabelScheme | None = None,
-    tolerance: float | str | None = None,
-) -> PairedTable:
-    """Score two predictions of the same cases, and compare them case by case.
-
-    Args:
-        predictions: as for `evaluate_cases`.
-        others: what to compare them with.
-        truths: of both.
-        meaning: as for `evaluate`.
-        scheme: as for `evaluate`.
-        tolerance: as for `evaluate_cases`.
-
-    Raises:
-        InputError: as `evaluate_cases`.
-    """
-    first, second = (
-        evaluate_cases(each, truths, meaning=meaning, scheme=scheme, tolerance=tolerance)
-        for each in (predictions, others)
-    )
-    return PairedTable(first, second)
-
-
-def holds_cases(path: PathLike) -> bool:
-    """Whether a path is a folder of volumes, and not a volume: a folder of one DICOM series is one, and one of Zarr."""
-    folder = Path(path)
-    if within_zarr(folder):
-        return False
-    return folder.is_dir() and any(each.is_dir() or suffix_of(each) in READABLE for each in folder.iterdir())
 
 
 def _read(prediction: Path, truth: Path) -> tuple[Volume, Volume]:

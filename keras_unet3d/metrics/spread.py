@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_unet3d.metrics.measures import Measure
+
 CONFIDENCE = 0.95
 FEW_CASES = 10
 """With fewer cases than this an interval says little: it cannot know of cases unlike those few, and is too narrow."""
@@ -55,6 +57,18 @@ class Spread:
         if math.isnan(self.mean):
             return "–"
         return f"{self.mean:.3f}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.3f}")
+
+    def lines(self, measure: Measure) -> list[str]:
+        """Mean and deviation as a measure is written, the interval, and how many cases are infinite.
+
+        None where there is no case.
+        """
+        if not self.cases and not self.infinite:
+            return []
+        mean = measure.text(self.mean)
+        lines = [mean if math.isnan(self.deviation) else f"{mean} ± {measure.text(self.deviation).lstrip('+')}"]
+        lines += [] if math.isnan(self.low) else [f"{measure.text(self.low)} to {measure.text(self.high)}"]
+        return lines + ([f"∞ in {self.infinite} of {self.cases + self.infinite}"] if self.infinite else [])
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; null where there is no number."""

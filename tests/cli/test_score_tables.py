@@ -1,14 +1,11 @@
-import math
-
 import numpy as np
 import pytest
-from unet3d_cli.score_tables import print_cases, print_notes, shown_as
+from unet3d_cli.score_tables import print_cases, print_notes
 from unet3d_cli.tables import MOST_CASES, MOST_CLASSES
 from unet3d_cli.terminal import Terminal
 
 from keras_unet3d.annotation import LabelScheme
 from keras_unet3d.metrics import CaseScores, Overlap, Ruler, Scores, ScoreTable, Surfaces
-from keras_unet3d.metrics.measures import ASSD, IOU, VOLUME_DIFFERENCE
 from keras_unet3d.volumes import Grid
 
 
@@ -25,23 +22,6 @@ def table(cases, classes=2, **grid):
         surfaces = Surfaces.of(truth, prediction, classes, Ruler.of([grid]), background=0)
         scored.append(CaseScores(f"case {number}", overlap, Scores.of(overlap, scheme, surfaces)))
     return ScoreTable(scored, scheme)
-
-
-@pytest.mark.parametrize(
-    ("measure", "score", "text"),
-    [
-        (IOU, 0.25, "0.250"),
-        (IOU, math.nan, "–"),
-        (ASSD, 1234.5, "1,230"),
-        (ASSD, 0.012345, "0.0123"),
-        (ASSD, math.inf, "∞"),
-        (VOLUME_DIFFERENCE, 0.1234, "+12.3%"),
-        (VOLUME_DIFFERENCE, -0.5, "-50.0%"),
-        (VOLUME_DIFFERENCE, math.inf, "∞"),
-    ],
-)
-def test_a_score_is_written_as_its_measure_is(measure, score, text):
-    assert shown_as(measure, score) == text
 
 
 def test_what_was_missed_is_counted_below_the_mean(capsys):

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, print_summary, shown
+from unet3d_cli.tables import MOST_CASES, MOST_CLASSES, print_summary
 from unet3d_cli.terminal import Terminal
 
 from keras_unet3d.annotation import CaseSummary, ClassIntensity, TrainingSummary
@@ -54,7 +54,3 @@ def test_a_class_without_labels_has_no_intensity(capsys):
     print_summary(Terminal(), replace(few, intensities={**few.intensities, "class 1": ()}))
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("class 1")]
     assert row.split()[-1] == "–"
-
-
-def test_a_score_that_is_none_is_a_dash():
-    assert [shown(0.12345), shown(None), shown(float("nan"))] == ["0.123", "–", "–"]

@@ -15,7 +15,7 @@ def test_counts_scores_bars_and_texts_look_like_what_they_are():
 
 
 def test_a_score_that_is_none_is_a_dash_without_a_bar():
-    assert score_text(math.nan) == "–"
+    assert [score_text(0.12345), score_text(None), score_text(math.nan)] == ["0.123", "–", "–"]
     assert 'style="--share:0.000"></span><span>–</span>' in table(["", ""], [["a", Bar(math.nan)]])
 
 

@@ -181,7 +181,13 @@ def test_a_file_is_one_case_and_goes_with_no_folder(folders):
 
 def test_two_predictions_are_compared_case_by_case(folders):
     found, truth, perfect = folders
-    paired = unet3d.compare(perfect, found, truth, meaning=DENSE)
+    warnings, told = [], []
+    paired = unet3d.compare(
+        perfect, found, truth, meaning=DENSE, warn=warnings.append, progress=lambda *how: told.append(how[:2])
+    )
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert len(warnings) == 2  # of each, that the truth has one case more
+    assert paired.first.mean_dice.mean == 1
     assert paired.cases == ("missed", "moved")
     assert paired.difference(DICE, 1).difference.mean == 1
     assert paired.difference(HAUSDORFF, 1).difference.cases == 1  # the other was missed, at an infinite distance
