@@ -208,7 +208,7 @@ def command(
         return
     if dry_run:
         plan = api.plan_fit(files, settings, meaning=meaning)
-        print_plan(terminal, plan)
+        print_plan(terminal.aside(), plan)
         print_settings(terminal, plan.settings)
         terminal.result(plan_as_json(plan))
         return

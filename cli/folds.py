@@ -49,10 +49,11 @@ def cross_validate(
 
 def print_plan_of_folds(terminal: Terminal, plan: CrossValidationPlan) -> None:
     """What would be done, which cases each fold leaves out, and with which settings."""
-    print_plan(terminal, plan.fit)
-    terminal.say(f"{_trainings(plan)}.")
+    aside = terminal.aside()
+    print_plan(aside, plan.fit)
+    aside.say(f"{_trainings(plan)}.")
     rows = [[str(number), str(len(names)), ", ".join(names)] for number, names in enumerate(plan.left_out, 1)]
-    terminal.table(["fold", "cases", "left out"], rows)
+    aside.table(["fold", "cases", "left out"], rows)
     print_settings(terminal, plan.settings)
     terminal.result(_plan_as_json(plan))
 

@@ -41,6 +41,10 @@ class Terminal:
         """Something to know, also if quiet."""
         _line(self.stderr, f"Warning: {text}")
 
+    def aside(self) -> "Terminal":
+        """The same with its results on stderr, too: where stdout holds what may go to a file."""
+        return Terminal(quiet=self.quiet, as_json=True)
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False) -> None:
         """A table of the result: its first column on the left, the others on the right.
 

@@ -35,8 +35,8 @@ def plan_as_json(plan: FitPlan) -> dict[str, Any]:
 
 
 def print_settings(terminal: Terminal, settings: Settings) -> None:
-    """As a file for --config."""
-    terminal.say("Settings; save them to a file for --config:\n")
+    """As a file for --config, alone on stdout."""
+    terminal.note("Settings; save them to a file for --config:\n")
     terminal.say(settings.as_toml())
 
 
