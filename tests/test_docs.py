@@ -1,11 +1,13 @@
 """README.md and docs/*.md say what is so.
 
-- Every command in a ``sh`` block is parsed by the real commands, but not run: options, values, ``--set``.
+- Every command in a ``sh`` block is parsed by the real commands: options, values, ``--set``.
 - Every ``python`` block compiles; each ``unet3d.NAME`` in it exists and takes the keyword arguments that it is given.
 - Links, pictures, headings that are linked to, targets of ``make`` and options in running text exist.
 - What heads a section of troubleshooting.md, as code, is part of a message in the source; ``…`` stands for values.
 - Drawings are those that docs/pictures.py makes of the package's arithmetic now.
 - A block after ``<!-- run -->`` is run, those of all pages in one folder, with less work: `SMALLER`.
+- All other commands and ``python`` blocks are run as they are written, in a folder that has what they name; those but
+  that `NOT_RUN` names. Trainings in ``sh`` blocks are planned there (``--dry-run``): all is read and decided.
 """
 
 import ast
@@ -19,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from unet3d_cli.main import COMMANDS, main
@@ -26,6 +29,7 @@ from unet3d_cli.main import COMMANDS, main
 import keras_unet3d as unet3d
 from keras_unet3d.annotation import LabelScheme, slices_by_case
 from keras_unet3d.training.settings import read_settings
+from keras_unet3d.volumes import Segment
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,6 +40,25 @@ SMALLER = {
     r"--size 'x=96 y=96 z=32'": "--size 'x=48 y=48 z=24'",
 }
 """What is put in place of options where blocks are run, as tests have little time."""
+PLANNED = {"fit", "experiment"}
+"""Commands that are only planned where a page is not marked: each training takes seconds, however small it is."""
+NOT_RUN = {
+    "--dask": "workers of a cluster, or processes that take seconds to start; tests/jobs/test_segmenting_blocks.py",
+    "unet3d.Dask": "likewise",
+    "--part": "calls that wait for each other; likewise",
+    "fit dataset": "several machines; tests/training/test_crew.py",
+    "images/*.nii.gz": "a thousand volumes; tests/jobs/test_segmenting_blocks.py",
+    "--server": "a server; tests/serving/test_served_job.py",
+    "Client(": "a server; tests/serving/test_client.py",
+    "models/cells": "a model of two channels, that is a training more; tests/cli/test_options.py",
+    "export": "seconds each; tests/jobs/test_exporting.py",
+    "openvino.Core()": "what an export leaves; tests/jobs/test_exporting.py",
+    "cross_validate(": "five trainings; tests/jobs/test_cross_validating.py",
+}
+"""What stays parsed, and why."""
+TRAINED = """unet3d.read_settings(None, {"steps": 1, "network.filters": 1, "network.depth": 1, "batch_size": 1,
+    "network.padding": "same", "tile": (16, 16, 16), "precision": "float32", "augmentation.mirror": ("y", "x")})"""
+"""What is put in place of settings in Python."""
 OTHERS_OPTIONS = {"--enable_batching", "--batching_parameters_file", "--requeue", "--nthreads"}
 """Of TensorFlow Serving, Slurm and dask."""
 
@@ -50,14 +73,21 @@ def blocks(page, language, *, run=False):
     )
 
 
-def commands(block):
-    """The calls of `unet3d` in a block for a shell, as lists of arguments."""
+def calls(block):
+    """The calls of `unet3d` in a block for a shell: arguments, and the file that takes what they print."""
     for line in block.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if "unet3d" in words:
             words = words[words.index("unet3d") + 1 :]
-            ends = [place for place, word in enumerate(words) if word in {">", "|", "&&", ";", "&"}]
-            yield words[: ends[0]] if ends else words
+            ends = [place for place, word in enumerate(words) if word in {">", "|", "&&", ";", "&"}] or [len(words)]
+            rest = words[ends[0] :]
+            yield words[: ends[0]], rest[1] if rest[:1] == [">"] else None
+
+
+def commands(block):
+    """The arguments alone."""
+    for arguments, _ in calls(block):
+        yield arguments
 
 
 def prose(page):
@@ -219,3 +249,105 @@ def test_what_is_marked_runs(tmp_path, monkeypatch):
             exec(compile(block, name, "exec"), {})  # noqa: S102 - it is what a reader would paste
     for left in ("dense.nii.gz", "report.html", "suggestions"):
         assert (tmp_path / left).exists()
+
+
+def ball(shape):
+    """A structure in the middle of a volume: 1, and 0 around it."""
+    axes = np.ogrid[tuple(slice(-1, 1, complex(length)) for length in shape)]
+    return (sum(axis**2 for axis in axes) < 0.4).astype(np.uint8)
+
+
+def image(name, truth):
+    """Write an image in which the structure is brighter."""
+    noise = np.random.default_rng(truth.size).normal(0, 0.2, truth.shape)
+    volume = unet3d.Volume((truth + noise).astype(np.float32)[..., None], unet3d.Grid(truth.shape, unit="mm"))
+    unet3d.write_image(name, volume)
+
+
+def labels(name, truth, slices=None, unlabeled=0):
+    """Write its labels, all or those in some slices."""
+    if slices is not None:
+        truth = np.where(unet3d.AnnotatedSlices.parse(slices).mask(truth.shape), truth, np.uint8(unlabeled))
+    named = {1: Segment("structure")} if name.endswith(".seg.nrrd") else {}
+    unet3d.write_labels(name, unet3d.Volume(truth, unet3d.Grid(truth.shape, unit="mm"), segments=named))
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """The folder of somebody who has all files that the pages name."""
+    monkeypatch.chdir(tmp_path)
+    embryo, scan, small = ball((32, 81, 16)), ball((200, 16, 129)), ball((16, 16, 16))
+    for folder in ("new", "truth", "segmented", "segmented_before", "study/images", "study/labels"):
+        Path(folder).mkdir(parents=True)
+    for name in ("a.nii.gz", "b.nii.gz"):
+        image(f"new/{name}", small)
+        labels(f"truth/{name}", small)
+        labels(f"segmented_before/{name}", small)
+    for name in (f"embryo_{number}.nii.gz" for number in range(1, 6)):
+        image(f"study/images/{name}", embryo)
+        labels(f"study/labels/{name}", embryo)
+    shutil.copytree("study", "new_cases")
+    shutil.copytree("study", "ct")
+    Path("ct/dataset.json").write_text('{"channel_names": {"0": "CT"}}', encoding="utf-8")
+    image("embryo.tif", embryo)
+    labels("nuclei.tif", embryo, "z=12,31 y=40,80")
+    labels("nuclei_mask.tif", 255 * embryo, "z=11,30")
+    image("kidney.nii.gz", small)
+    labels("kidney_labels.nii.gz", small, "z=8", unlabeled=3)
+    for suffix in ("nrrd", "nii.gz"):
+        image(f"scan.{suffix}", scan)
+    labels("scan.seg.nrrd", scan, "z=40,62,100 x=64,128")
+    labels("scan_labels.nii.gz", scan, "z=39,61,100 x=64,127")
+    labels("annotation.nii.gz", scan, "z=100", unlabeled=3)
+    for name in ("a.nii.gz", "truth.nii.gz"):  # a is an image on one page, and a label map on another
+        labels(name, embryo)
+    labels("a_labels.nii.gz", embryo, "z=12,20,31")
+    labels("slices.nii.gz", embryo, "z=12,31 y=80")
+    image("brain.ome.zarr", ball((600, 16, 16)))
+    labels("brain.ome.zarr/labels/cells", 1 + ball((600, 16, 16)), "z=300")
+    shutil.copytree(ROOT / "models" / "kidney-phantom", "models/kidney-phantom")
+
+
+def unmarked(page, language):
+    """The blocks of a language that are not marked."""
+    marked = blocks(page, language, run=True)
+    return (block for block in blocks(page, language) if block not in marked)
+
+
+def is_run(text):
+    """Whether nothing in it is named by `NOT_RUN`."""
+    return not any(name in text for name in NOT_RUN)
+
+
+def run(arguments, target):
+    """Run a command as a shell does, which writes what it prints to a file where one is given; plan a training."""
+    words = [name for word in arguments for name in (map(str, sorted(Path().glob(word))) if "*" in word else [word])]
+    if words[0] in PLANNED and "--dry-run" not in words:
+        words.append("--dry-run")
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, f"unet3d {shlex.join(arguments)}\n{done.output}"
+    if target:
+        Path(target).write_text(done.stdout, encoding="utf-8")
+
+
+def test_what_is_not_run_is_there():
+    texts = [shlex.join(call) for page in PAGES for block in unmarked(page, "sh") for call in commands(block)]
+    texts += [block for page in PAGES for block in unmarked(page, "python")]
+    assert all((ROOT / where).is_file() for why in NOT_RUN.values() for where in re.findall(r"tests/\S+", why))
+    assert [name for name in NOT_RUN if not any(name in text for text in texts)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+def test_what_is_not_marked_runs_too():
+    pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
+    for page in PAGES:  # first: they leave the models that commands name
+        for block in filter(is_run, unmarked(page, "python")):
+            exec(re.sub(r"unet3d\.Settings\(minutes=\d+\)", TRAINED, block), {})  # noqa: S102
+    for name in ("a", "b", "kidney"):
+        shutil.copytree("models/unet3d", f"models/{name}")
+    for page in PAGES:
+        for block in unmarked(page, "sh"):
+            for arguments, target in calls(block):
+                if is_run(shlex.join(arguments)):
+                    run(arguments, target)
