@@ -94,5 +94,7 @@ def command(
     asked += ["--out", str(folder)] if str(folder) != FOLDER else []
     terminal.say(f"  {shlex.join(['unet3d', 'fit', '--image', picture, *known])}")
     terminal.say(f"  {shlex.join(['unet3d', 'suggest', picture, *known, *asked])}")
-    terminal.say(f"Of a dataset, put it in labels/ in place of {annotation} instead: this trains on one image alone.")
+    terminal.say(
+        "That trains on this image alone. If it is one of a dataset, put the file in place of its labels there instead."
+    )
     terminal.result(found.as_json())
