@@ -70,7 +70,7 @@ def look_at(dataset: Dataset, case: Case, volumes: tuple[Volume, Volume], meanin
         file = dataset.shown_labels(case)
         _check_slices(dataset, case, slices, labels)
         voxels_of[0] = int(np.count_nonzero(slices.mask(labels.grid.shape) & (labels.voxels == 0)))
-        warnings += _slices_beside_paint(file, labels.voxels != 0, slices)
+        warnings += slices_beside_paint(file, labels.voxels != 0, slices)
     elif meaning.leaves_zero_open(case.name, voxels_of, _unlabeled(dataset, meaning, labels)):
         painted = labels.voxels != 0
         open_slices = few_painted_slices(painted)
@@ -183,8 +183,14 @@ def _voxels_of(labels: NDArray[Any]) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _slices_beside_paint(file: str, painted: NDArray[np.bool_], slices: AnnotatedSlices) -> Iterable[Problem]:
-    """Warn where the given slices and the painted ones differ: an index that is off by one ruins a training."""
+def slices_beside_paint(file: str, painted: NDArray[np.bool_], slices: AnnotatedSlices) -> Iterable[Problem]:
+    """Warnings where the given slices and the painted ones differ: an index that is off by one ruins everything.
+
+    Args:
+        file: that holds the labels.
+        painted: ``(z, y, x)``, True where the label is not 0.
+        slices: where 0 is said to be background.
+    """
     empty = _some(slices, lambda each: not np.moveaxis(painted, each[0], 0)[each[1]].any())
     outside = find_annotated_slices(painted & ~slices.mask(painted.shape)) if painted.any() else AnnotatedSlices()
     yield from _nothing_painted(file, empty)

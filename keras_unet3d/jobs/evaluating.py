@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_unet3d.annotation import LabelScheme, Meaning, few_painted_slices
+from keras_unet3d.annotation.case_facts import slices_beside_paint
 from keras_unet3d.annotation.matching import match_predictions
 from keras_unet3d.annotation.open_meaning import open_meaning
 from keras_unet3d.annotation.problems import Problem, raise_errors
@@ -38,11 +39,13 @@ class _Reading:
         scheme: with what the meaning adds to it.
         meaning: of unpainted voxels of truths.
         several: whether there are several cases, so that messages name them.
+        warn: told where the slices that are said to be annotated and the painted ones differ.
     """
 
     scheme: LabelScheme
     meaning: Meaning
     several: bool = False
+    warn: Callable[[str], None] = lambda _: None
 
     def prediction(self, labels: Volume) -> NDArray[np.int16]:
         """Class indices of a dense label map."""
@@ -60,7 +63,11 @@ class _Reading:
                 unlabeled = self.scheme.unlabeled
                 problem = open_meaning(str(labels.source), slices, named, values=values, unlabeled=unlabeled)
                 raise InputError(str(problem))
-        return self._class_index(labels, self.meaning, case)
+        index = self._class_index(labels, self.meaning, case)
+        if (slices := self.meaning.slices_of(case)) is not None:
+            for problem in slices_beside_paint(str(labels.source), labels.voxels != 0, slices):
+                self.warn(str(problem))
+        return index
 
     def _class_index(self, labels: Volume, meaning: Meaning, case: str) -> NDArray[np.int16]:
         try:
@@ -122,15 +129,16 @@ def evaluate_cases(
         meaning: as for `evaluate`.
         scheme: as for `evaluate`.
         tolerance: as for `evaluate`; without it, the longest edge of a voxel of each case.
-        warn: told what has no counterpart, and is not scored.
+        warn: told what has no counterpart, and is not scored; and where annotated slices and painted ones differ.
         progress: told how many cases are done, of how many, and the name of the next.
 
     Raises:
         InputError: with all that is wrong, a line each: files that cannot be read or do not share a grid; names that
             match nowhere; cases that cannot be measured in one unit.
     """
-    pairs = _pairs(Path(predictions), Path(truths), warn)
-    table = _scored_pairs(pairs, meaning or Meaning(), scheme, tolerance, progress)
+    pairs, meaning = _pairs(Path(predictions), Path(truths), warn), meaning or Meaning()
+    meaning.check(scheme, [name for name, *_ in pairs])
+    table = _scored_pairs(pairs, meaning, scheme, tolerance, warn, progress)
     progress(len(pairs), len(pairs), "")
     return table
 
@@ -165,13 +173,15 @@ def compare(
         InputError: as `evaluate_cases`.
     """
     both = [_pairs(Path(each), Path(truths), warn) for each in (predictions, others)]
+    meaning = meaning or Meaning()
+    meaning.check(scheme, sorted({name for pairs in both for name, *_ in pairs}))
     total, tables, before = sum(map(len, both)), [], 0
-    for pairs in both:
+    for pairs, told_once in zip(both, (warn, lambda _: None), strict=True):
 
         def told(done: int, _: int, name: str, before: int = before) -> None:
             progress(before + done, total, name)
 
-        tables.append(_scored_pairs(pairs, meaning or Meaning(), scheme, tolerance, told))
+        tables.append(_scored_pairs(pairs, meaning, scheme, tolerance, told_once, told))
         before += len(pairs)
     progress(total, total, "")
     return PairedTable(*tables)
@@ -190,12 +200,12 @@ def _scored_pairs(
     meaning: Meaning,
     scheme: LabelScheme | None,
     tolerance: float | str | None,
+    warn: Callable[[str], None],
     progress: Callable[[int, int, str], None],
 ) -> ScoreTable:
     length = _length(tolerance)
-    meaning.check(scheme, [name for name, *_ in pairs])
     scheme = meaning.declared(scheme or _scheme_of_files(pairs, meaning.unlabeled))
-    reading = _Reading(scheme, meaning, several=len(pairs) > 1)
+    reading = _Reading(scheme, meaning, several=len(pairs) > 1, warn=warn)
     cases: list[CaseScores] = []
     problems, unit = [], ""
     for number, (name, prediction, truth) in enumerate(pairs):

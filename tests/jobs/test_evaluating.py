@@ -93,6 +93,16 @@ def test_painted_slices_are_scored_by_overlap_alone(painted):
     assert unet3d.compare(found, found, truth, meaning=by_name).difference(DICE).first == 1
 
 
+def test_a_slice_that_is_off_by_one_is_said(painted):
+    found, truth, _ = painted
+    warnings = []
+    unet3d.evaluate_cases(found, truth, meaning=unet3d.Meaning(unet3d.AnnotatedSlices(z=(9,))), warn=warnings.append)
+    assert [" ".join(warning.split()[1:6]) for warning in warnings] == [
+        "nothing is painted in z=9,",
+        "is painted outside of z=9",
+    ]
+
+
 def test_slices_that_cannot_be_are_refused(painted):
     found, truth, _ = painted
     with pytest.raises(unet3d.InputError, match=r"^\S*truth.a\.nii\.gz: The annotated slice z=16 lies outside"):
