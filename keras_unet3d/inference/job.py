@@ -163,7 +163,7 @@ class SegmentationJob(VolumeJob):
         normalizations = self._normalizations
         if self._unfinished is not None and self._unfinished.plan is not None:
             return begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)
-        plan = choose_plan(
+        return choose_plan(
             shape,
             demand,
             budget,
@@ -172,9 +172,6 @@ class SegmentationJob(VolumeJob):
             statistics=self._options.statistics,
             workers=self._unfinished.workers if self._unfinished is not None else None,
         )
-        if self._unfinished is not None:
-            self._unfinished.note_plan(plan.tiles)
-        return plan
 
     def _predictors(self) -> Sequence[Predictor]:
         """One for each device."""

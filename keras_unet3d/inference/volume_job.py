@@ -106,6 +106,8 @@ class VolumeJob(ABC):
             progress: told how far it is.
         """
         progress(self.done)
+        if isinstance(self._unfinished, Unfinished) and self._unfinished.plan is None:
+            self._unfinished.note_plan(self.plan.tiles)
         results = self._results()
         with ExitStack() as opened:
             self._compute(self._image(opened), results, progress)

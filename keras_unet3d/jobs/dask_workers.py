@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from keras_unet3d.errors import InputError, UNet3DError, WorkError
-from keras_unet3d.jobs.segmenting_blocks import BlockRequest, begin, compute_blocks
+from keras_unet3d.jobs.segmenting_blocks import THIS_PROCESS, BlockRequest
 from keras_unet3d.volumes import open_image
 from keras_unet3d.volumes.intensity import volume_intensity
 from keras_unet3d.volumes.value_sums import Bounds, Sums, measured, portions
@@ -122,7 +122,6 @@ class Dask:
     def _measure(self, request: BlockRequest) -> None:
         """Find the intensities of the volume, unless they are known or not wanted."""
         with request.join() as work, work.alone():
-            work.look()
             if work.intensity is not None or not request.is_measured:
                 return
             with open_image(request.image) as volume:
@@ -137,9 +136,10 @@ class Dask:
     def compute(self, request: BlockRequest, numbers: Sequence[int], looked: Callable[[float], None]) -> None:
         """Compute blocks."""
         with request.join() as work:
-            if work.plan is None:
+            plan = work.plan
+            if plan is None:
                 raise ValueError("The blocks were not begun.")
-            blocks = {number: work.plan[number].write for number in numbers}
+            blocks = {number: plan[number].write for number in numbers}
             total = sum(block.voxels for block in blocks.values())
 
             def look() -> None:
@@ -148,6 +148,11 @@ class Dask:
                 looked(sum(done) / total if total else 1.0)
 
             self._all(partial(_compute_on_worker, request), numbers, look)
+
+    def release(self) -> None:
+        """Have all workers let go of image and networks; those that cannot be reached hold nothing."""
+        with suppress(Exception):
+            self._client.run(_release_on_worker, on_error="ignore")
 
     def _all(
         self, function: Callable[[Item], Any], items: Iterable[Item], look: Callable[[], None] = lambda: None
@@ -251,14 +256,19 @@ def on_worker(options: SegmentOptions) -> SegmentOptions:
     """Options within the memory of the worker that this process is."""
     from keras_unet3d.inference.budget import default_budget
 
-    limit = _library("distributed").get_worker().memory_manager.memory_limit
-    if options.memory is not None or not limit:
+    limit = _memory_of_worker()
+    if options.memory is not None or limit is None:
         return options
-    return replace(options, memory=min(int(SHARE * limit), default_budget()))
+    return replace(options, memory=min(limit, default_budget()))
+
+
+def _memory_of_worker() -> int | None:
+    limit = _library("distributed").get_worker().memory_manager.memory_limit
+    return int(SHARE * limit) if limit else None
 
 
 def _plan_on_worker(request: BlockRequest) -> SegmentationPlan:
-    return begin(request, memory=on_worker(request.options).memory, prepare=False)
+    return THIS_PROCESS.begin(request, memory=on_worker(request.options).memory, prepare=False)
 
 
 def _measure_on_worker(request: BlockRequest, bounds: Bounds, box: Box) -> Sums:
@@ -267,8 +277,12 @@ def _measure_on_worker(request: BlockRequest, bounds: Bounds, box: Box) -> Sums:
 
 
 def _begin_on_worker(request: BlockRequest) -> SegmentationPlan:
-    return begin(request)
+    return THIS_PROCESS.begin(request, memory=_memory_of_worker())
 
 
 def _compute_on_worker(request: BlockRequest, number: int) -> None:
-    compute_blocks(request, [number])
+    THIS_PROCESS.compute(request, [number], memory=_memory_of_worker())
+
+
+def _release_on_worker() -> None:
+    THIS_PROCESS.release()

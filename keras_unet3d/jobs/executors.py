@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from keras_unet3d.errors import InputError
-from keras_unet3d.jobs.segmenting_blocks import BlockRequest, begin, compute_blocks
+from keras_unet3d.jobs.segmenting_blocks import THIS_PROCESS, BlockRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,8 +61,12 @@ class Part:
 
     def begin(self, request: BlockRequest, wait: Callable[[], None]) -> SegmentationPlan:
         """Decide what is the same for all blocks, unless another process has."""
-        return begin(request, wait)
+        return THIS_PROCESS.begin(request, wait)
 
     def compute(self, request: BlockRequest, numbers: Sequence[int], looked: Callable[[float], None]) -> None:
         """Compute blocks one after the other."""
-        compute_blocks(request, numbers, looked)
+        THIS_PROCESS.compute(request, numbers, looked)
+
+    def release(self) -> None:
+        """Let go of image and networks."""
+        THIS_PROCESS.release()

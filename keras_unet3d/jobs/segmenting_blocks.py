@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from keras_unet3d.errors import InputError
+from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models
 from keras_unet3d.jobs.sameness import facts_of
@@ -17,7 +17,7 @@ from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.suffixes import stem_of, within_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -63,11 +63,7 @@ class BlockRequest:
         return facts_of(self.image, described_models(self.models), self.options) | {"processor": "any"}
 
     def join(self) -> SharedWork:
-        """The folder where processes meet.
-
-        Raises:
-            InputError: as `SharedWork`.
-        """
+        """The folder where processes meet."""
         from keras_unet3d.inference.shared_work import SharedWork
 
         return SharedWork(self.output, self.facts, self.scheme, self.workers)
@@ -84,10 +80,13 @@ class Executor(Protocol):
         """Whether it computes this piece of the work; else another process does."""
 
     def begin(self, request: BlockRequest, wait: Callable[[], None]) -> SegmentationPlan:
-        """Decide what is the same for all blocks, with `begin`."""
+        """Decide what is the same for all blocks, by a `BlockWorker`."""
 
     def compute(self, request: BlockRequest, numbers: Sequence[int], looked: Progress) -> None:
-        """Compute blocks, with `compute_blocks`; `looked` is told the share of them that is done."""
+        """Compute blocks, by `BlockWorker`s; `looked` is told the share of them that is done."""
+
+    def release(self) -> None:
+        """Have those let go of what they hold."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def segment_in_blocks(
             missing = work.finish()
         return _segmentation(output, request.scheme, finished(request.output, request.facts), planned, missing)
     finally:
-        close()
+        executor.release()
 
 
 def _segmentation(
@@ -188,102 +187,138 @@ def _segmentation(
     )
 
 
-def begin(
-    request: BlockRequest, wait: Callable[[], None] = lambda: None, *, memory: int | None = None, prepare: bool = True
-) -> SegmentationPlan:
-    """Decide what is the same for all blocks, unless another process has: tiles, precision, intensities, statistics.
+class BlockWorker:
+    """Computes blocks in this process, one call at a time; image and networks stay open from one to the next."""
 
-    Args:
-        request: of the blocks.
-        wait: called if another process is at it.
-        memory: that each process may take, where the request names none.
-        prepare: whether intensities and statistics are found now, which reads the whole volume.
-    """
-    with _ONE_AT_A_TIME:
-        opened = _open(request)
-        opened.memory = memory
-        with opened.work.alone(wait):
-            opened.work.look()
-            job = opened.job
-            if opened.work.precision is None:
-                opened.work.begin(job.precision)
-                opened.work.create(replace(job.volume, segments=request.scheme.segments, channels=()))
-            if prepare and not opened.work.begun:
+    def __init__(self) -> None:
+        self._one_at_a_time = Lock()
+        self._released = False
+        self._held: _Held | None = None
+
+    def begin(
+        self,
+        request: BlockRequest,
+        wait: Callable[[], None] = lambda: None,
+        *,
+        memory: int | None = None,
+        prepare: bool = True,
+    ) -> SegmentationPlan:
+        """Decide tiles, precision, intensities and statistics, the same for all blocks, unless another process has.
+
+        Args:
+            request: of the blocks.
+            wait: called if another process is at it.
+            memory: that each process may take, where the request names none.
+            prepare: whether intensities and statistics are found now, which reads the whole volume.
+        """
+        with self._opened(request, memory) as held, held.work.alone(wait):
+            work, job = held.work, held.job
+            if work.decided is None:
+                labels = replace(job.volume, segments=request.scheme.segments, channels=())
+                work.decide(job.plan.tiles, job.precision, labels)
+            if prepare and not work.begun:
                 job.prepare()
-                opened.work.note_begun()
-        return SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, tuple(opened.warnings))
+                work.note_begun()
+            return SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, tuple(held.warnings))
+
+    def compute(
+        self,
+        request: BlockRequest,
+        numbers: Sequence[int],
+        progress: Progress = lambda _: None,
+        *,
+        memory: int | None = None,
+    ) -> None:
+        """Compute some blocks.
+
+        Args:
+            request: of the blocks, begun.
+            numbers: of the blocks; what is there of them is not done again.
+            progress: told the share of them that is done.
+            memory: as for `begin`.
+
+        Raises:
+            WorkError: if they were not begun, or what was there of them is gone.
+        """
+        with self._opened(request, memory) as held:
+            if not held.work.begun:
+                raise WorkError(f"{request.output}: its blocks are gone from {held.work.folder}. Call again.")
+            held.job.run_blocks(numbers, progress)
+
+    def release(self) -> None:
+        """Let go of image and networks: now, or when what is at work here ends."""
+        self._released = True
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._one_at_a_time.release()
+
+    @contextmanager
+    def _opened(self, request: BlockRequest, memory: int | None) -> Iterator[_Held]:
+        try:
+            with self._one_at_a_time:
+                self._released = False
+                if self._held is None or self._held.request != request:
+                    self._close()
+                    self._held = _Held(request, memory)
+                with self._held.work:
+                    yield self._held
+        finally:
+            if self._released:
+                self.release()
+
+    def _close(self) -> None:
+        if self._held is not None:
+            self._held.close()
+        self._held = None
 
 
-def compute_blocks(request: BlockRequest, numbers: Sequence[int], progress: Progress = lambda _: None) -> None:
-    """Compute some blocks, in this process, which keeps its networks for the next ones.
-
-    Args:
-        request: of the blocks, begun.
-        numbers: of the blocks; what is there of them is not done again.
-        progress: told the share of them that is done.
-    """
-    with _ONE_AT_A_TIME:
-        opened = _open(request)
-        opened.work.look_at_blocks()
-        opened.job.run_blocks(numbers, progress)
+THIS_PROCESS: Final = BlockWorker()
 
 
-def close() -> None:
-    """Let go of what this process holds to compute blocks."""
-    global _held  # noqa: PLW0603
-    if _held is not None:
-        _held.stack.close()
-    _held = None
-
-
-class _Opened:
+class _Held:
     """An image and networks that stay open from one block to the next."""
 
-    def __init__(self, request: BlockRequest) -> None:
-        self.request = request
+    def __init__(self, request: BlockRequest, memory: int | None) -> None:
+        self.request, self._memory = request, memory
+        self.work = request.join()
         self.warnings: list[str] = []
-        self.memory: int | None = None
         self._job: VolumeJob | None = None
-        with ExitStack() as stack:
-            self.work = stack.enter_context(request.join())
-            self.stack = stack.pop_all()
+        self._stack = ExitStack()
 
     @property
     def job(self) -> VolumeJob:
+        """By what is decided; made again if that has changed, as when somebody has removed it."""
+        decided, job = self.work.decided, self._job
+        if job is not None and decided and (job.plan.tiles, job.precision) != (decided.plan, decided.precision):
+            self.close()
         if self._job is None:
-            request, options = self.request, self.request.options
-            if self.work.precision is not None:
-                options = replace(options, precision=self.work.precision, memory=None)
-            elif options.memory is None:
-                options = replace(options, memory=self.memory)
-            working, job = segmentation_job(
-                request.image if len(request.image) > 1 else request.image[0],
-                request.models,
-                options,
-                self.stack,
-                self.work,
-                in_memory=False,
-            )
-            if working.resampled:
-                raise InputError(
-                    f"{working.resampled[:-1]}. Blocks are not resampled: segment a level of about that spacing "
-                    f"(--level), or in one process, without --dask and --part."
-                )
-            self.warnings += [*working.warnings, *job.warnings]
-            self._job = job
+            with ExitStack() as stack:
+                self._job = self._made(stack)
+                self._stack = stack.pop_all()
         return self._job
 
+    def close(self) -> None:
+        """Let go of them."""
+        self._stack.close()
+        self._job = None
 
-_ONE_AT_A_TIME = Lock()
-_held: _Opened | None = None
-
-
-def _open(request: BlockRequest) -> _Opened:
-    global _held  # noqa: PLW0603
-    if _held is None or _held.request != request:
-        close()
-        _held = _Opened(request)
-    return _held
+    def _made(self, stack: ExitStack) -> VolumeJob:
+        request, options = self.request, self.request.options
+        if self.work.decided is not None:
+            options = replace(options, precision=self.work.decided.precision)
+        if options.memory is None:
+            options = replace(options, memory=self._memory)
+        image = request.image if len(request.image) > 1 else request.image[0]
+        working, job = segmentation_job(image, request.models, options, stack, self.work, in_memory=False)
+        if working.resampled:
+            raise InputError(
+                f"{working.resampled[:-1]}. Blocks are not resampled: segment a level of about that spacing "
+                f"(--level), or in one process, without --dask and --part."
+            )
+        self.warnings = [*working.warnings, *job.warnings]
+        return job
 
 
 def _check(request: BlockRequest, output: PathLike) -> None:

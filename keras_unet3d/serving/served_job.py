@@ -119,10 +119,7 @@ class ServedJob(VolumeJob):
         if self._unfinished is not None and self._unfinished.plan is not None:
             return serving.begun_plan(self._unfinished.plan, budget, held)
         workers = self._unfinished.workers if self._unfinished is not None else None
-        plan = serving.plan(self.volume.grid.shape, budget, held, workers=workers)
-        if self._unfinished is not None:
-            self._unfinished.note_plan(plan.tiles)
-        return plan
+        return serving.plan(self.volume.grid.shape, budget, held, workers=workers)
 
     def _check_tiles_matter(self) -> None:
         """Statistics of several tiles are not those of the volume, and a server gives no others for tiles."""

@@ -50,7 +50,7 @@ class LabelImage:
         """Open what `create` has made."""
         self._folder = folder
         version, told = read_metadata(folder)
-        told = told["attributes"]["unfinished"]
+        told = told["attributes"].get("unfinished", {"steps": [], "blockwise": 0})  # of which nothing is to be written
         self._steps: list[Triple] = [(z, y, x) for z, y, x in told["steps"]]
         self._blockwise: int = told["blockwise"]
         group = import_zarr(folder).open_group(str(folder), mode="r+", zarr_format=version)
@@ -141,8 +141,7 @@ class LabelImage:
             depth, height, width = self._arrays[number].shape
             self._fill(number, Box((0, 0, 0), (depth, height, width)))
         group = import_zarr(output).open_group(str(self._folder), mode="r+", zarr_format=self._version)
-        told = dict(group.attrs)
-        del told["unfinished"]
+        told = {name: each for name, each in group.attrs.items() if name != "unfinished"}
         group.attrs.put({**told, _MADE_OF: made_of})
         prepare(output)
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):

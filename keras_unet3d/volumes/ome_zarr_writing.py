@@ -102,8 +102,10 @@ def register(path: Path) -> None:
         return
     version, told = read_metadata(path.parent)
     told_attributes = told.get("attributes", {})
-    names = [*ome(told_attributes).get(LABELS_GROUP, ()), path.name]
-    listed = {LABELS_GROUP: list(dict.fromkeys(names))}
+    names = ome(told_attributes).get(LABELS_GROUP, ())
+    if path.name in names:
+        return
+    listed = {LABELS_GROUP: [*names, path.name]}
     nested = {"ome": {**told_attributes.get("ome", {}), "version": VERSIONS[3], **listed}}
     told_attributes |= nested if version == 3 else listed
     file = path.parent / ("zarr.json" if version == 3 else ".zattrs")

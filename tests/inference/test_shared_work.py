@@ -1,12 +1,13 @@
 """Blocks that processes share make the labels of one process, whoever computes them, and however often one dies."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from keras_unet3d.annotation.labels import LabelScheme
-from keras_unet3d.errors import InputError
+from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference import job
 from keras_unet3d.inference.job import Member, SegmentationJob
 from keras_unet3d.inference.network_predictor import NetworkStream
@@ -15,7 +16,7 @@ from keras_unet3d.inference.shared_work import SharedWork, finished
 from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.network.work import NetworkSize
-from keras_unet3d.volumes import Grid, Segment, Volume, read_labels
+from keras_unet3d.volumes import Grid, Segment, Volume, read_labels, write_image
 
 pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -69,12 +70,12 @@ def joined(output, workers=100):
 
 def begun(work, member, image):
     """What `jobs.segmenting_blocks.begin` does."""
-    made = SegmentationJob(image, [member], OPTIONS, SCHEME, work)
-    if not work.begun:
-        work.begin(made.precision)
-        work.create(Volume(image.voxels, image.grid, segments=SCHEME.segments))
-        made.prepare()
-        work.note_begun()
+    with work.alone():
+        made = SegmentationJob(image, [member], OPTIONS, SCHEME, work)
+        if not work.begun:
+            work.decide(made.plan.tiles, made.precision, Volume(image.voxels, image.grid, segments=SCHEME.segments))
+            made.prepare()
+            work.note_begun()
     return made
 
 
@@ -155,8 +156,9 @@ def test_only_who_has_the_same_call_joins(frozen, image, tmp_path):
     output = tmp_path / "labels.ome.zarr"
     with joined(output) as work:
         begun(work, frozen, image)
-        with pytest.raises(InputError, match=r"another model \(cells; now nuclei\).*remove .*unfinished"):
-            SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME)
+        other = SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME)
+        with pytest.raises(InputError, match=r"another model \(cells; now nuclei\).*remove .*unfinished"), other:
+            pass
         with pytest.raises(InputError, match="another process is segmenting into it"):
             Unfinished(output, FACTS, resume=False)
     output.mkdir()
@@ -170,19 +172,88 @@ def test_where_nothing_was_begun_nothing_stays_and_another_call_may_begin(frozen
         pass
     assert list(tmp_path.iterdir()) == []
     with joined(output) as work:  # killed while it prepares, as by an image that holds what is no number
-        made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, work)
-        work.begin(made.precision)
-        work.create(image)
+        with work.alone():
+            made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, work)
+            work.decide(made.plan.tiles, made.precision, image)
+            work.note_intensity(np.float32([[0, 1]]))
+        (work.folder / "blocks" / "0.64").touch()
     with SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME) as work:
         assert work.plan is None
         begun(work, frozen, image)
-    with pytest.raises(InputError, match="another model"):
-        joined(output)
+        assert work.planes == {}
+        assert work.intensity[0, 1] != 1
+    with pytest.raises(InputError, match="another model"), joined(output):
+        pass
+
+
+def test_what_is_decided_is_decided_once_and_alone(frozen, image, tmp_path):
+    """Another process that looked before cannot take it back."""
+    with joined(tmp_path / "a.ome.zarr") as early, joined(tmp_path / "a.ome.zarr") as late:
+        with early.alone():
+            made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, early)
+            early.decide(made.plan.tiles, made.precision, image)
+        late.look()
+        with late.alone():
+            late.note_intensity(np.float32([[3, 4]]))
+            late.note_begun()
+        with pytest.raises(ValueError, match="decided by one process, alone"):
+            early.note_intensity(np.float32([[5, 6]]))
+        with pytest.raises(ValueError, match="decided by one process, alone"):
+            early.decide(made.plan.tiles, made.precision, image)
+        early.look()
+        assert early.begun
+        np.testing.assert_array_equal(early.intensity, [[3, 4]])
+
+
+def test_what_another_call_has_begun_gets_nothing_of_this_one(frozen, image, tmp_path):
+    """Between two things that are decided, as by workers, one after the other."""
+    output = tmp_path / "a.ome.zarr"
+    with joined(output) as work, SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME) as other:
+        for each in (work, other):
+            with each.alone():
+                made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, each)
+                each.decide(made.plan.tiles, made.precision, image)
+        with work.alone(), pytest.raises(WorkError, match="is gone from"):
+            work.note_intensity(np.float32([[3, 4]]))
+        other.look()
+        assert other.intensity is None
+
+
+def test_an_output_that_was_not_quite_finished_is_finished_by_the_next_call(frozen, image, tmp_path, monkeypatch):
+    from keras_unet3d.volumes import label_image
+
+    brain = tmp_path / "brain.ome.zarr"
+    write_image(brain, image)
+    output = brain / "labels" / "cells"
+    output.parent.mkdir()
+
+    def killed(*_):
+        raise KilledError
+
+    with joined(output, workers=1) as work:
+        made = begun(work, frozen, image)
+        made.run_blocks(range(len(made.plan.tiles)))
+    for place in ("prepare", "register"):  # before it is in its place, and thereafter
+        with monkeypatch.context() as patched:
+            patched.setattr(label_image, place, killed)
+            with joined(output) as work, pytest.raises(KilledError):
+                work.finish()
+    assert output.exists()
+    assert work.folder.exists()
+    assert finished(output, FACTS).sum() == np.prod(SHAPE)
+    assert json.loads((output.parent / "zarr.json").read_text())["attributes"]["ome"]["labels"] == ["cells"]
+    assert not work.folder.exists()
+    np.testing.assert_array_equal(read_labels(output).voxels, whole(frozen, image))
 
 
 def test_one_process_cannot_be_joined(tmp_path):
-    with Unfinished(tmp_path / "a.ome.zarr", FACTS, resume=False), pytest.raises(InputError, match="another process"):
-        joined(tmp_path / "a.ome.zarr")
+    output = tmp_path / "a.ome.zarr"
+    with (
+        Unfinished(output, FACTS, resume=False),
+        pytest.raises(InputError, match="another process"),
+        joined(output),
+    ):
+        pass
 
 
 def test_what_is_damaged_is_said_and_left(frozen, image, tmp_path):
@@ -191,8 +262,8 @@ def test_what_is_damaged_is_said_and_left(frozen, image, tmp_path):
         begun(work, frozen, image)
     notes = tmp_path / ".labels.ome.zarr.unfinished" / "shared.json"
     notes.write_text(notes.read_text()[:50])
-    with pytest.raises(InputError, match="is damaged"):
-        joined(output)
+    with pytest.raises(InputError, match="is damaged"), joined(output):
+        pass
     assert notes.exists()
 
 

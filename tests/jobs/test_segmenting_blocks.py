@@ -1,11 +1,14 @@
 """A volume that several processes segment has the labels of one, whatever happens to them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 import keras_unet3d as unet3d
+from keras_unet3d.inference.unfinished import Unfinished
+from keras_unet3d.jobs.segmenting_blocks import BlockWorker
 from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.serving.export import export_model
 
@@ -91,6 +94,81 @@ def test_intensities_are_those_of_the_whole_volume_and_found_once(image, model, 
     for number in (1, 2, 3):
         unet3d.segment_in_blocks(image, output, model=model, executor=unet3d.Part(number, 3), options=options())
     assert asked == [(*SHAPE, 1)]
+
+
+class TwoWorkers:
+    """As workers of dask: the one that plans is not the one that prepares."""
+
+    workers = 2
+
+    def __init__(self):
+        self.each = [BlockWorker(), BlockWorker()]
+
+    def takes(self, number):
+        return True
+
+    def begin(self, request, wait):
+        self.each[0].begin(request, wait, prepare=False)
+        return self.each[1].begin(request, wait)
+
+    def compute(self, request, numbers, looked):
+        self.computed = list(numbers)
+        for number in numbers:
+            self.each[number % 2].compute(request, [number], looked)
+
+    def release(self):
+        pass
+
+
+def test_who_computes_takes_what_is_decided_as_it_is_now(image, model, tmp_path, monkeypatch):
+    """A worker knows the plan from before the intensities were found; a segmentation may be removed and made again."""
+    from keras_unet3d.inference.network_predictor import NetworkPredictor
+
+    expected, asked, intensity = whole(image, model), [], NetworkPredictor.intensity
+    monkeypatch.setattr(
+        NetworkPredictor, "intensity", lambda self, voxels: asked.append(voxels.shape) or intensity(self, voxels)
+    )
+    output, workers, states = tmp_path / "labels.ome.zarr", TwoWorkers(), []
+    folder = tmp_path / ".labels.ome.zarr.unfinished"
+    compute = workers.compute
+
+    def look(request, numbers, looked):
+        compute(request, numbers, looked)
+        states.append({name: (folder / name).exists() for name in ("shared.json", "intensity.json", "begun.json")})
+        if len(states) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "compute", look)
+    for call in range(3):
+        try:
+            unet3d.segment_in_blocks(image, output, model=model, executor=workers, options=options())
+        except KeyboardInterrupt:
+            shutil.rmtree(folder)  # the user does
+            continue
+        np.testing.assert_array_equal(unet3d.read_labels(output).voxels, expected.voxels)
+        shutil.rmtree(output)
+        assert len(workers.computed) > 1
+        assert call
+    assert states == [dict.fromkeys(("shared.json", "intensity.json", "begun.json"), True)] * 3
+    assert asked == [(*SHAPE, 1)] * 3
+
+
+def test_a_worker_that_waits_keeps_nobody_out_and_lets_go_when_its_work_ends(image, model, tmp_path):
+    output, workers = tmp_path / "labels.ome.zarr", TwoWorkers()
+    unet3d.segment_in_blocks(image, output, model=model, executor=workers, options=options())
+    unet3d.segment_in_blocks(image, tmp_path / "a.ome.zarr", model=model, executor=unet3d.Part(1, 2), options=options())
+    with Unfinished(tmp_path / "a.ome.zarr", {}, resume=False):  # as `segment`
+        pass
+    assert all(each._held is not None for each in workers.each)
+
+    def release(_):
+        for each in workers.each:
+            each.release()  # one of them is at work
+
+    again = tmp_path / "again.ome.zarr"
+    unet3d.segment_in_blocks(image, again, model=model, executor=workers, options=options(), progress=release)
+    assert [each._held for each in workers.each] == [None, None]
+    np.testing.assert_array_equal(unet3d.read_labels(again).voxels, unet3d.read_labels(output).voxels)
 
 
 def test_labels_go_into_their_image_whose_folder_may_change_meanwhile(image, model):
