@@ -162,7 +162,9 @@ class SegmentationJob(VolumeJob):
         demand = Demand(largest, self.precision, len(self._networks[0]), devices=len(self._devices), column=column)
         normalizations = self._normalizations
         if self._unfinished is not None and self._unfinished.plan is not None:
-            return begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)
+            begun = begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)
+            self._check_memory_of_begun(begun, held)
+            return begun
         return choose_plan(
             shape,
             demand,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import ceil
 from typing import Literal
 
-from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import shown
 from keras_unet3d.inference.planning import Demand, Plan, make_plan
 from keras_unet3d.inference.segmentation import tiles_matter
@@ -58,7 +57,7 @@ def choose_plan(
 
 
 def begun_plan(tiles: TilePlan, demand: Demand, budget: int, held: int = 0, *, normalizations: int = 0) -> Plan:
-    """The plan of tiles that a segmentation was begun with, whatever the budget is now.
+    """The plan of tiles that a segmentation was begun with, which may take more than the budget now.
 
     Args:
         tiles: that were begun with.
@@ -66,21 +65,12 @@ def begun_plan(tiles: TilePlan, demand: Demand, budget: int, held: int = 0, *, n
         budget: as for `choose_plan`.
         held: as for `choose_plan`.
         normalizations: as for `choose_plan`.
-
-    Raises:
-        InputError: where the budget has become too small for them.
     """
     if normalizations and tiles.slab is None:
         demand = replace(demand, whole_tiles=True, devices=1)
     elif normalizations:
         demand = replace(demand, passes=normalizations)
-    plan = _plan(tiles, demand, budget, held)
-    if plan.memory > budget:
-        raise InputError(
-            f"What is to be resumed was planned for {shown(plan.memory, rounded_up=True)} of memory; {shown(budget)} "
-            f"may be taken. Give that much (--memory), or begin again without --resume."
-        )
-    return plan
+    return _plan(tiles, demand, budget, held)
 
 
 def advice(plan: Plan) -> str:

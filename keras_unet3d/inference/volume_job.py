@@ -219,6 +219,27 @@ class VolumeJob(ABC):
                 f"--fill-holes."
             )
 
+    def _check_memory_of_begun(self, plan: Plan, held: int) -> None:
+        """What a segmentation was begun with may be too large for this process.
+
+        Where several share the work, what a process holds already differs by a little, and what is free by much: only
+        what cannot be true is refused.
+        """
+        if self._unfinished is None or plan.memory <= plan.budget:
+            return
+        needed, allowed = shown(plan.memory, rounded_up=True), shown(plan.budget)
+        if self._unfinished.workers is None:
+            raise InputError(
+                f"What is to be resumed was planned for {needed} of memory; {allowed} may be taken. Give that much "
+                f"(--memory), or begin again without --resume."
+            )
+        if self._options.memory is not None and plan.memory - held > plan.budget:
+            raise InputError(
+                f"The blocks were planned for {needed} of memory in each process; {allowed} may be taken. Give that "
+                f"much (--memory), or remove {self._unfinished.folder} to begin again."
+            )
+        self.warnings.append(f"A block takes about {needed} of memory; {allowed} may be taken now.")
+
     @property
     def _held_results(self) -> int:
         """Bytes of results that stay in memory."""

@@ -117,7 +117,9 @@ class ServedJob(VolumeJob):
             access.largest_message,
         )
         if self._unfinished is not None and self._unfinished.plan is not None:
-            return serving.begun_plan(self._unfinished.plan, budget, held)
+            begun = serving.begun_plan(self._unfinished.plan, budget, held)
+            self._check_memory_of_begun(begun, held)
+            return begun
         workers = self._unfinished.workers if self._unfinished is not None else None
         return serving.plan(self.volume.grid.shape, budget, held, workers=workers)
 

@@ -105,19 +105,17 @@ class Serving:
         return self._as_plan(TilePlan((z[int(best[0])], y[int(best[1])], x[int(best[2])])), budget, held)
 
     def begun_plan(self, tiles: TilePlan, budget: int, held: int = 0) -> Plan:
-        """The plan of tiles that a segmentation was begun with.
+        """The plan of tiles that a segmentation was begun with, which may take more than the budget now.
 
         Raises:
-            InputError: where a message or the budget has become too small for them.
+            InputError: where a message has become too small for them.
         """
-        plan = self._as_plan(tiles, budget, held)
-        if plan.memory > budget or self.message(tiles.tile) > self.largest_message:
+        if self.message(tiles.tile) > self.largest_message:
             raise InputError(
-                f"What is to be resumed was planned for {shown(plan.memory, rounded_up=True)} of memory and messages "
-                f"of {shown(self.message(tiles.tile), rounded_up=True)}. Give that much (--memory, --largest-message), "
-                f"or begin again without --resume."
+                f"What is there was planned for messages of {shown(self.message(tiles.tile), rounded_up=True)}; "
+                f"{shown(self.largest_message)} are allowed. Give that much (--largest-message), or begin again."
             )
-        return plan
+        return self._as_plan(tiles, budget, held)
 
     def _as_plan(self, tiles: TilePlan, budget: int, held: int) -> Plan:
         memory = held + int(self.memory(tiles.tile, len(tiles)))

@@ -205,6 +205,18 @@ def test_what_is_decided_is_decided_once_and_alone(frozen, image, tmp_path):
         np.testing.assert_array_equal(early.intensity, [[3, 4]])
 
 
+def test_memory_that_is_not_free_now_refuses_no_process_unless_it_was_said(frozen, image, tmp_path, monkeypatch):
+    with joined(tmp_path / "a.ome.zarr") as work:
+        needed = begun(work, frozen, image).plan.memory
+        monkeypatch.setattr(job, "default_budget", lambda: needed // 2)
+        made = SegmentationJob(image, [frozen], replace(OPTIONS, memory=None), SCHEME, work)
+        assert "MB of memory; " in made.warnings[0]
+        with pytest.raises(InputError, match=r"in each process; .* may be taken.*or remove .*\.a\.ome\.zarr\."):
+            SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed - 1), SCHEME, work)
+        monkeypatch.setattr(job, "held_memory", lambda: 10**6)  # a little more than the first process held
+        assert SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed), SCHEME, work).plan.memory > needed
+
+
 def test_what_another_call_has_begun_gets_nothing_of_this_one(frozen, image, tmp_path):
     """Between two things that are decided, as by workers, one after the other."""
     output = tmp_path / "a.ome.zarr"

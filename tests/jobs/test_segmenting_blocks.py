@@ -65,6 +65,8 @@ def test_parts_make_one_image_of_which_the_last_tells_the_shares(image, model, t
     assert first.blocks > 2
     assert not output.exists()
     plans = []
+    with pytest.raises(unet3d.InputError, match=r"planned for .* in each process; 10 MB may be taken"):
+        unet3d.segment_in_blocks(image, output, model=model, executor=unet3d.Part(), options=options(memory=10**7))
     for number in range(first.blocks):
         part = unet3d.Part(number + 1, first.blocks)
         done = unet3d.segment_in_blocks(

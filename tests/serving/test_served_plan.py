@@ -64,5 +64,5 @@ def test_a_budget_that_is_too_small_is_refused_with_one_that_suffices():
 def test_what_was_begun_goes_on_with_its_tiles_or_is_refused():
     begun = serving().plan((100, 100, 100), 10**9)
     assert serving().begun_plan(begun.tiles, 10**9).tiles == begun.tiles
-    with pytest.raises(InputError, match="begin again without --resume"):
+    with pytest.raises(InputError, match=r"planned for messages of 2 MB.*Give that much \(--largest-message\)"):
         serving(largest_message=10_000).begun_plan(begun.tiles, 10**9)
