@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from unet3d_cli.options import (
@@ -21,11 +21,6 @@ from unet3d_cli.segmentation_job import Image, Pair, SegmentationJob
 from unet3d_cli.servers import OPTIONS, read_client, server_options
 from unet3d_cli.workers import OPTIONS as WORKERS
 from unet3d_cli.workers import read_executor, worker_options
-
-from keras_unet3d.errors import InputError
-
-if TYPE_CHECKING:
-    from keras_unet3d.annotation import LabelScheme
 
 SECTIONS = {
     "Model": ("models", "precision", "statistics", "mirrored"),
@@ -178,6 +173,7 @@ def command(
     from unet3d_cli.terminal import Terminal
 
     from keras_unet3d import api
+    from keras_unet3d.jobs.replacing import check_replaced
     from keras_unet3d.serving.description import read_description
     from keras_unet3d.serving.versions import version_folder
     from keras_unet3d.volumes.outputs import check_output_folder, check_outputs
@@ -194,17 +190,13 @@ def command(
     if out_dir is not None:
         check_output_folder(out_dir)
     written = [(image, output) for image, output in pairs if output is not None]
-    check_outputs(written, others=others, in_new_folder=out_dir is not None, may_be_there=True)
+    check_outputs(written, others=others, in_folder=out_dir is not None, may_be_there=bool(dask or part))
     # For all images, also if newer ones appear meanwhile.
     sources: list[Any] = [client] if client else [version_folder(model) for model in models]
     cases = [api.Case(*pair, keep, meaning) for pair in written] if out_dir is not None else []
-    if not plan_only:
+    if not plan_only and out_dir is None:
         description = client.description if client else read_description(sources[0])
-        there = [case.output for case in cases if api.is_there(case, sources, options)]
-        if not dask and not part:  # what several processes make may have been finished by another
-            missing = [(image, output) for image, output in written if output not in there]
-            check_outputs(missing, others=others, in_new_folder=out_dir is not None)
-        _check_replaced([output for _, output in written if output not in there], description.scheme)
+        check_replaced(written[0][1], description.scheme)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Model: {', '.join(map(str, sources))}")
@@ -246,34 +238,3 @@ def _options(*, largest_component: bool, min_size_mm3: float | None, fill_holes:
 
     post_processing = PostProcessing(largest_component, min_size_mm3, fill_holes)
     return SegmentOptions(post_processing=post_processing, **asked)
-
-
-def _check_replaced(outputs: list[Path], scheme: LabelScheme) -> None:
-    """Make sure that only label maps are replaced: in ``segment a.nii b.nii``, b.nii may be meant as an IN."""
-    from keras_unet3d.volumes import suffix_of
-
-    for output in outputs:
-        if not output.is_file() or suffix_of(output) in (".h5", ".hdf5"):  # HDF5 keeps its other datasets
-            continue
-        try:
-            _check_labels(output, scheme)
-        except InputError as error:
-            raise InputError(
-                f"{output}: exists, and is no label map of this model, so it is not replaced. Remove it, name another "
-                "file, or segment several images with --out-dir FOLDER."
-            ) from error
-
-
-def _check_labels(path: Path, scheme: LabelScheme) -> None:
-    """Refuse a file that is no label map of these classes; slab by slab, as it may be larger than memory."""
-    import numpy as np
-
-    from keras_unet3d.volumes import open_image
-    from keras_unet3d.volumes.slabs import in_slabs
-
-    with open_image(path) as volume:
-        for slab in in_slabs(volume.voxels):
-            whole = slab.astype(np.int64)
-            if slab.shape[-1] > 1 or (whole != slab).any():
-                raise InputError(f"{path}: is no label map.")
-            scheme.class_index(whole)

@@ -19,7 +19,7 @@ from keras_unet3d.jobs.models import DEFAULT_MODEL, load_model, load_models
 from keras_unet3d.jobs.reporting import Report, report
 from keras_unet3d.jobs.segmenting import Segmentation, SegmentationPlan, plan_segmentation, segment
 from keras_unet3d.jobs.segmenting_blocks import BlockedSegmentation, segment_in_blocks
-from keras_unet3d.jobs.segmenting_cases import Case, CaseResult, is_there, segment_cases
+from keras_unet3d.jobs.segmenting_cases import Case, CaseResult, segment_cases
 from keras_unet3d.jobs.suggesting import Suggestions, suggest
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "export",
     "fit",
     "holds_cases",
-    "is_there",
     "load_model",
     "load_models",
     "package",

@@ -13,9 +13,11 @@ from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.jobs.dask_workers import Dask, on_worker
 from keras_unet3d.jobs.executors import Part
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, described_models, load_models
+from keras_unet3d.jobs.replacing import check_replaced
 from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.segmenting import Segmentation, segment
 from keras_unet3d.serving.versions import version_folder
+from keras_unet3d.volumes.outputs import check_outputs
 from keras_unet3d.volumes.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -99,10 +101,14 @@ def segment_cases(
     mine = [case for number, case in enumerate(cases) if executor.takes(number)]
     missing = []
     for case in mine:
-        if is_there(case, models, options):
+        if _is_there(case, models, options):
             yield CaseResult(case, there=True)
-        else:
+            continue
+        try:
+            check_outputs([(case.image, case.output)])
             missing.append(case)
+        except InputError as error:
+            yield CaseResult(case, str(error))
     if isinstance(executor, Dask):
         executor.check_models(models)
         works = [_Work(case, tuple(models), options) for case in missing]
@@ -111,10 +117,15 @@ def segment_cases(
     elif missing:
         loaded = load_models(models) if all(isinstance(each, str | Path) for each in models) else models
         for case in missing:
-            yield _segmented(case, models, loaded, options, segment_one)
+            try:
+                result = _segmented(case, models, loaded, options, segment_one)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others may be better
+                told = (str(error).strip() or "no message").splitlines()[0]
+                result = CaseResult(case, f"{case}: {type(error).__name__}: {told}")
+            yield result
 
 
-def is_there(case: Case, models: Models, options: SegmentOptions) -> bool:
+def _is_there(case: Case, models: Models, options: SegmentOptions) -> bool:
     """Whether a case was segmented before, from the same image, with the same models and options."""
     if options.probabilities or options.uncertainty or options.report:  # which are files of their own
         return False
@@ -159,6 +170,7 @@ def _segmented(
     start = time.monotonic()
     try:
         made_of = _made_of(case, models, options)
+        check_replaced(case.output, described_models(models)[0][1].scheme)
         if segment_one is not None:
             result = segment_one(case, loaded)
         else:

@@ -28,7 +28,7 @@ def check_outputs(
     pairs: Sequence[tuple[Sequence[Path], Path]],
     others: Sequence[Path] = (),
     *,
-    in_new_folder: bool = False,
+    in_folder: bool = False,
     may_be_there: bool = False,
 ) -> None:
     """Make sure that images are there and can be read by their names, and that results can be written by theirs.
@@ -36,7 +36,8 @@ def check_outputs(
     Args:
         pairs: the files of each image, and where its label map goes.
         others: what else is written.
-        in_new_folder: whether the folder of the label maps need not exist yet.
+        in_folder: whether label maps go into a folder, which need not exist yet. Each pair is checked when its turn
+            comes then, so that a wrong one stops no other; here, only that they are not in each other's way.
         may_be_there: whether label maps that are folders, and never replaced, may be there already.
 
     Raises:
@@ -45,19 +46,19 @@ def check_outputs(
     problems: list[str] = []
     inputs = {_place(file) for image, _ in pairs for file in image}
     taken: dict[tuple[Path, str | None], str] = {}
-    for image, _ in pairs:
+    for image, _ in () if in_folder else pairs:
         problems += [problem for file in image if (problem := _unreadable(file))]
-    outputs = [(output, ",".join(map(str, image)), in_new_folder) for image, output in pairs]
-    for output, of_image, new_folder in [*outputs, *((other, "", False) for other in others)]:
+    outputs = [(output, ",".join(map(str, image)), in_folder) for image, output in pairs]
+    for output, of_image, unchecked in [*outputs, *((other, "", False) for other in others)]:
         place = _place(output)
         if place in inputs:
             problems.append(f"{output}: is an input, which is never overwritten. Name another file.")
         elif place in taken:
             problems.append(f"{output}: would be written twice, for {taken[place]} and {of_image or 'another result'}.")
         taken[place] = of_image
-        if may_be_there and within_zarr(output) and output.exists():
+        if unchecked or (may_be_there and within_zarr(output) and output.exists()):
             continue
-        problems += [problem] if (problem := _unwritable(output, new_folder=new_folder)) else []
+        problems += [problem] if (problem := _unwritable(output)) else []
     if problems:
         raise InputError("\n".join(dict.fromkeys(problems)))
 
@@ -102,27 +103,15 @@ def _unreadable(file: Path) -> str | None:
     return None
 
 
-def _unwritable(output: Path, *, new_folder: bool) -> str | None:
+def _unwritable(output: Path) -> str | None:
     file, _ = split_dataset(output)
     try:
         format_to_write(output)
-        if within_zarr(file):
-            return _unwritable_zarr(output, new_folder=new_folder)
-        if file.is_dir():
-            way_out = (
-                "Choose another folder for the label maps." if new_folder else "Name a file in it, or use --out-dir."
-            )
-            return f"{output}: is a folder. {way_out}"
-        if not new_folder:
-            check_parent(file)
+        if within_zarr(file) and output.exists():
+            return f"{output}: is there already, and a folder may hold more than labels. Remove it, or name another."
+        if file.is_dir() and not within_zarr(file):
+            return f"{output}: is a folder. Name a file in it, or another folder with --out-dir."
+        check_parent(output if within_zarr(file) else file)
     except InputError as error:
         return str(error)
-    return None
-
-
-def _unwritable_zarr(output: Path, *, new_folder: bool) -> str | None:
-    if output.exists():
-        return f"{output}: is there already, and a folder may hold more than labels. Remove it, or name another."
-    if not new_folder:
-        check_parent(output)
     return None

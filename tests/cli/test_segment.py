@@ -22,10 +22,10 @@ def image(write):
 
 
 def test_all_that_is_wrong_with_files_comes_in_one_go_before_the_model(unet3d, image):
-    done = unet3d("segment", "missing.nii.gz", image, "notes.txt", "--out-dir", "seg")
+    done = unet3d("segment", "missing.nii.gz", "out.png")
     assert done.exit_code == 2
     assert "missing.nii.gz: there is no such file" in done.stderr
-    assert "notes.txt: there is no such file" in done.stderr
+    assert "files ending in .png are not written" in done.stderr
     assert "models/unet3d" not in done.stderr
 
 
@@ -162,6 +162,38 @@ def test_one_bad_image_does_not_stop_the_others(unet3d, image, write, model, fak
     assert "Not segmented: bad.nii.gz" in done.stderr
     assert f"Warning: {WARNING}" in done.stderr
     assert {options["model"] for _, _, options in fake} == {"the models, loaded once"}
+
+
+def test_whatever_is_wrong_with_a_case_is_its_own(unet3d, image, write, model, fake, monkeypatch, tmp_path):
+    """Files that are not there, or are no images; old outputs that are damaged, or no label maps; want of memory."""
+    from keras_unet3d import api
+
+    names = ["a.nii.gz", "b.nii.gz", "c.nii.gz", "d.nii.gz"]
+    for name in names:
+        write(name, np.zeros((*SHAPE, 1), np.float32))
+    (tmp_path / "notes.txt").touch()
+    write("seg/b.nii.gz", np.zeros((*SHAPE, 2), np.float32))
+    (tmp_path / "seg" / "c.nii.gz").write_bytes(b"cut off")
+    segment = api.segment
+
+    def hungry(image, *arguments, **options):
+        if str(image) == "d.nii.gz":
+            raise MemoryError
+        return segment(image, *arguments, **options)
+
+    monkeypatch.setattr(api, "segment", hungry)
+    call = ["segment", "missing.nii.gz", "notes.txt", *names[::-1], "--out-dir", "seg", "--model", model, "--json"]
+    done = unet3d(*call)
+    assert done.exit_code == 1
+    plain = json.loads(done.stdout)
+    assert [each["output"] for each in plain["segmented"]] == ["seg/a.nii.gz"]
+    errors = {each["image"]: each["error"] for each in plain["failed"]}
+    assert errors["d.nii.gz"] == "d.nii.gz: MemoryError: no message"
+    assert "there is no such file" in errors["missing.nii.gz"]
+    assert "notes.txt" in errors["notes.txt"]
+    assert all("is no label map of this model" in errors[name] for name in ("b.nii.gz", "c.nii.gz"))
+    own = unet3d(*call, "--part", "6/6")  # of which only the last is this part's
+    assert (own.exit_code, json.loads(own.stdout)["failed"]) == (0, [])
 
 
 def test_what_is_there_is_not_segmented_again(unet3d, image, write, model, fake):
