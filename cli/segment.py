@@ -174,6 +174,7 @@ def command(
 
     from keras_unet3d import api
     from keras_unet3d.jobs.replacing import check_replaced
+    from keras_unet3d.jobs.segmenting_blocks import check_blocks
     from keras_unet3d.serving.description import read_description
     from keras_unet3d.serving.versions import version_folder
     from keras_unet3d.volumes.outputs import check_output_folder, check_outputs
@@ -197,6 +198,10 @@ def command(
     if not plan_only and out_dir is None:
         description = client.description if client else read_description(sources[0])
         check_replaced(written[0][1], description.scheme)
+        if dask or part:
+            check_blocks(written[0][1], options)
+    if dask:
+        api.Dask.check_models(sources)
 
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Model: {', '.join(map(str, sources))}")

@@ -98,7 +98,7 @@ class SharedWork:
         check_parent(self._output)
         try:
             (self.folder / _BLOCKS).mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / _LOCK).open("a")
+            self._lock = (self.folder / _LOCK).open("a+")
         except OSError as error:
             raise InputError(f"{self._output}: {self.folder} cannot be made ({error.strerror}).") from error
         if not locked(self._lock, shared=True):
@@ -123,7 +123,7 @@ class SharedWork:
             error.add_note(_KEPT)
         if (self.folder / _NOTES).exists():
             return
-        with suppress(OSError), (self.folder / _LOCK).open("a") as lock:
+        with suppress(OSError), (self.folder / _LOCK).open("a+") as lock:
             if locked(lock) and not (self.folder / _NOTES).exists():
                 shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -173,7 +173,7 @@ class SharedWork:
         Args:
             wait: called once, if another process is at it.
         """
-        with (self.folder / "alone").open("a") as file:
+        with (self.folder / "alone").open("a+") as file:
             waited = False
             while not locked(file):
                 if not waited:

@@ -71,7 +71,7 @@ class Unfinished:
         self._results: list[ScratchVoxels] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
+            self._lock = (self.folder / "lock").open("a+")
         except OSError as error:
             raise InputError(f"{output}: {self.folder} cannot be made ({error.strerror}).") from error
         if not locked(self._lock):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+import warnings
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -32,6 +34,9 @@ SHARE = 0.75
 """Of a worker's memory, that its work may take: dask itself restarts a worker at 95 %."""
 
 SECONDS_BETWEEN_LOOKS = 2.0
+
+SECONDS_WITHOUT_WORKERS = 60.0
+"""After which it is said that there are none."""
 
 _WAITING = 4
 """Pieces of work for each worker that the scheduler knows of: the next is there when one is done."""
@@ -66,7 +71,7 @@ class Dask:
             )
         self._where, self._stack = where, ExitStack()
         with ExitStack() as stack:
-            self._client = _connected(found, stack)
+            self._client, self._replace_lost = _connected(found, stack)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -100,7 +105,8 @@ class Dask:
         """Every piece of work is done by one of them."""
         return True
 
-    def check_models(self, models: Sequence[Any]) -> None:
+    @staticmethod
+    def check_models(models: Sequence[Any]) -> None:
         """Make sure that workers can load them.
 
         Raises:
@@ -185,6 +191,7 @@ class Dask:
         distributed = _library("distributed")
         waiting: Iterator[Item] = iter(items)
         known: dict[Any, Item] = {}
+        absence = _Absence(str(self._where))
         try:
             while True:
                 while len(known) < _WAITING * max(self.workers, 1) and (item := next(waiting, None)) is not None:
@@ -195,27 +202,67 @@ class Dask:
                 with suppress(TimeoutError, distributed.TimeoutError):
                     done = distributed.wait(list(known), SECONDS_BETWEEN_LOOKS, "FIRST_COMPLETED").done
                 for future in done:
-                    yield known.pop(future), _outcome(future)
+                    try:
+                        outcome = _outcome(future)
+                    except (TimeoutError, distributed.TimeoutError):  # lost with its worker before it was fetched
+                        continue
+                    yield known.pop(future), outcome
+                self._replace_lost()
+                absence.look(there=bool(done or self._client.scheduler_info(n_workers=1)["workers"]))
                 look()
         finally:
             self._client.cancel(list(known))
 
 
-def _connected(where: re.Match[str], stack: ExitStack) -> Any:
-    """A client of the workers, which is closed with `stack`, as are workers that were started for it."""
+class _Absence:
+    """Says once that there have been no workers for a while, and again if they come and go."""
+
+    def __init__(self, where: str) -> None:
+        self._where, self._since, self._told = where, time.monotonic(), False
+
+    def look(self, *, there: bool) -> None:
+        """See how long it has been.
+
+        Args:
+            there: whether there is a worker now.
+        """
+        if there:
+            self._since, self._told = time.monotonic(), False
+        elif not self._told and time.monotonic() - self._since > SECONDS_WITHOUT_WORKERS:
+            warnings.warn(
+                f"{self._where}: no worker has been there for {SECONDS_WITHOUT_WORKERS:.0f} s. Jobs may wait in their "
+                f"queue, or end as soon as they start, which their logs tell. What is done is kept: it goes on when "
+                f"one comes, and with the same call.",
+                stacklevel=2,
+            )
+            self._told = True
+
+
+def _connected(where: re.Match[str], stack: ExitStack) -> tuple[Any, Callable[[], None]]:
+    """A client of the workers, and what replaces those that were lost.
+
+    Both are closed with `stack`, as are workers that were started for it.
+    """
     distributed = _library("distributed")
     kind, count = where["kind"], int(where["count"] or 0)
+    replace_lost: Callable[[], None] = _nothing  # processes of this machine are replaced; others are not ours
     try:
         if kind == "local":
             cluster = stack.enter_context(distributed.LocalCluster(n_workers=count, threads_per_worker=1))
         elif kind:
             cluster = stack.enter_context(_job_cluster(kind))
-            cluster.scale(jobs=count)
-        return stack.enter_context(distributed.Client(cluster if kind else where["address"], timeout=30))
+            replace_lost = partial(cluster.scale, jobs=count)  # submits what is missing, whenever it is called
+            replace_lost()
+        client = distributed.Client(cluster if kind else where["address"], timeout=30)
+        return stack.enter_context(client), replace_lost
     except (OSError, ValueError, TypeError) as error:
         told = str(error).partition("\n")[0].rstrip(".:,")
         way_out = " Its configuration, ~/.config/dask/jobqueue.yaml, says what a job has." if kind in _JOBS else ""
         raise InputError(f"{where[0]}: no workers are to be had from there ({told}).{way_out}") from error
+
+
+def _nothing() -> None:
+    pass
 
 
 def _job_cluster(kind: str) -> Any:
@@ -238,10 +285,14 @@ def _library(name: str) -> Any:
 
 
 def _outcome(future: Any) -> Any:
-    """What came of a piece of work."""
-    error = future.exception()
+    """What came of a piece of work.
+
+    Raises:
+        TimeoutError: if it is not there, or not any more.
+    """
+    error = future.exception(SECONDS_BETWEEN_LOOKS)
     if error is None:
-        return future.result()
+        return future.result(SECONDS_BETWEEN_LOOKS)
     if isinstance(error, UNet3DError):
         return error
     if isinstance(error, _library("distributed").KilledWorker):

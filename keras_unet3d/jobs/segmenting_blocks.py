@@ -153,7 +153,7 @@ def segment_in_blocks(
     )
     from keras_unet3d.inference.shared_work import finished
 
-    _check(request, output)
+    check_blocks(output, request.options)
     counts = finished(request.output, request.facts)
     if counts is not None:
         return _segmentation(output, request.scheme, counts, None, 0)
@@ -321,9 +321,16 @@ class _Held:
         return job
 
 
-def _check(request: BlockRequest, output: PathLike) -> None:
-    """Refuse what cannot be done in blocks, before anything is."""
-    options = request.options
+def check_blocks(output: PathLike, options: SegmentOptions) -> None:
+    """Refuse what cannot be done in blocks, before anything is.
+
+    Args:
+        output: that they are to make.
+        options: that are asked for.
+
+    Raises:
+        InputError: with what is to be left out.
+    """
     whole = {
         "--probabilities": options.probabilities,
         "--uncertainty": options.uncertainty,

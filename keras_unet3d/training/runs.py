@@ -40,7 +40,7 @@ class Run:
         Raises:
             InputError: if another call is at work on it.
         """
-        with (self.folder / _LOCK_FILE).open("w", encoding="utf-8") as file:
+        with (self.folder / _LOCK_FILE).open("a+", encoding="utf-8") as file:
             if not locked(file):
                 raise InputError(
                     f"{self.folder}: the same training is running already. Wait for its end, or begin another one with "

@@ -196,6 +196,21 @@ def test_whatever_is_wrong_with_a_case_is_its_own(unet3d, image, write, model, f
     assert (own.exit_code, json.loads(own.stdout)["failed"]) == (0, [])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["out.nii.gz"], "Name one, such as out.ome.zarr"),
+        (["out.ome.zarr", "--report", "r.html"], "--report: not to be had from several processes"),
+        (["out.ome.zarr", "--region", "z=:3"], "--region is segmented by one process"),
+    ],
+)
+def test_a_wrong_call_starts_no_workers(unet3d, image, model, fake, monkeypatch, arguments, told):
+    monkeypatch.setattr("keras_unet3d.jobs.dask_workers._connected", lambda *_: pytest.fail("started"))
+    done = unet3d("segment", "a.nii.gz", *arguments, "--dask", "local:2", "--model", model)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert told in done.stderr
+
+
 def test_what_is_there_is_not_segmented_again(unet3d, image, write, model, fake):
     """Unless the image, the options or the result are others by now."""
     fake_result = np.zeros(SHAPE, np.uint8)

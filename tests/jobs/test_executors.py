@@ -1,10 +1,14 @@
 """Which process does which piece of a work."""
 
+import signal
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_unet3d.errors import InputError
+from keras_unet3d.jobs import dask_workers
 from keras_unet3d.jobs.dask_workers import Dask
 from keras_unet3d.jobs.executors import Part
 
@@ -47,3 +51,44 @@ def test_jobs_are_started_as_they_are_configured():
             script = cluster.job_script()
     assert "#SBATCH --cpus-per-task=4" in script
     assert script.rstrip().endswith("--nthreads 1")
+
+
+def test_a_job_that_ends_is_submitted_again(monkeypatch):
+    """As by its time limit; of jobs that are processes of this machine."""
+    local = pytest.importorskip("dask_jobqueue.local", reason="dask-jobqueue, of the extra [distributed], is missing")
+    import os
+
+    import dask
+    import psutil
+
+    def job_cluster(_):
+        return local.LocalCluster(cores=1, processes=1, memory="1GB", worker_extra_args=["--nthreads", "1"])
+
+    def process(_):
+        return os.getpid()
+
+    monkeypatch.setattr(dask_workers, "_job_cluster", job_cluster)
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "2s"}), Dask("slurm:1") as workers:
+        seen = []
+        for _, worker in workers.each(process, range(8)):
+            seen.append(worker)
+            if len(seen) == 1:
+                nanny = psutil.Process(worker).parent()
+                for each in (nanny, psutil.Process(worker)):
+                    os.kill(each.pid, signal.SIGKILL)
+        assert len(seen) == 8
+        assert len(set(seen)) == 2
+
+
+def test_it_is_said_once_that_there_are_no_workers(monkeypatch):
+    moments = iter([0, 50, 70, 90, 100, 160])
+    monkeypatch.setattr(dask_workers.time, "monotonic", lambda: next(moments))
+    absence = dask_workers._Absence("slurm:2")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        counts = []
+        for there in (False, False, False, True, False, False):
+            absence.look(there=there)
+            counts.append(len(told))
+    assert counts == [0, 1, 1, 1, 1, 2]
+    assert "slurm:2: no worker has been there for 60 s" in str(told[0].message)
