@@ -2,13 +2,15 @@
 
     python benchmarks/scale.py volume models/kidney-phantom --size 'x=1024 y=1024 z=512'
     python benchmarks/scale.py kills models/kidney-phantom --size 'x=1024 y=1024 z=512'
-    python benchmarks/scale.py scheduler --pieces 5000
+    python benchmarks/scale.py scheduler --pieces 3000
 
 - volume: `unet3d segment` of an OME-Zarr image by one process, by two workers of dask and in four parts at once, on
   this machine; seconds with everything that is done once, memory of the largest process and of all.
 - kills: the same four parts, all killed at random three times and started again; and the workers of dask, one of which
   is killed at random three times. Work is counted in voxels that go into the network.
-- scheduler: how many pieces of work that do nothing one scheduler hands to two workers, in a second.
+- scheduler: how many of --pieces blocks one scheduler and two workers finish in a second with an empty network: they
+  look what is there, write, flush and mark a block of 64 voxels an axis with its lower levels, and read and compute
+  nothing. Beside it, pieces of work that do nothing at all.
 
 The volume is a phantom that is mirrored as often as needed. It stays in --folder, and so do the labels.
 """
@@ -30,20 +32,28 @@ from typing import Any, Self
 
 import numpy as np
 import psutil
+import zarr
 from counting import counted
 from numpy.typing import NDArray
 
 import keras_unet3d as unet3d
-from keras_unet3d.inference.tiles import TilePlan
+from keras_unet3d.inference.tiles import TilePlan, block_tilings
+from keras_unet3d.jobs import dask_workers
+from keras_unet3d.jobs.segmenting_blocks import BlockRequest
 from keras_unet3d.phantom import kidney
+from keras_unet3d.serving.description import read_description
+from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes import open_image
 from keras_unet3d.volumes.axes import named, parse_named
 from keras_unet3d.volumes.box import Box, Triple, read_mirrored
+from keras_unet3d.volumes.ome_zarr_writing import attributes, create_array, level_shapes
 from keras_unet3d.volumes.slabs import slabs
 
 PHANTOM = (128, 256, 256)
 COUNTING = Path(__file__).with_name("counting.py")
 WORKERS, PARTS = 2, 4
+WARM_UP = 100
+"""Blocks that are not counted."""
 
 
 def main() -> None:
@@ -55,7 +65,7 @@ def main() -> None:
     parser.add_argument("--memory", default="4GB", help="of each of several processes; one alone takes as much as all")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pieces", type=int, default=5000)
+    parser.add_argument("--pieces", type=int, default=3000)
     arguments = parser.parse_args()
     arguments.folder.mkdir(exist_ok=True)
     {"volume": volume, "kills": kills, "scheduler": scheduler}[arguments.table](arguments)
@@ -119,18 +129,65 @@ def kills(arguments: argparse.Namespace) -> None:
 
 
 def scheduler(arguments: argparse.Namespace) -> None:
-    print("| workers | pieces of work | s | pieces/s |\n| --- | --- | --- | --- |")
+    print("| work | workers | pieces | s | pieces/s |\n| --- | --- | --- | --- | --- |")
+    request, plan = empty_blocks(arguments)
     with unet3d.Dask(f"local:{WORKERS}") as workers:
-        for pieces in (200, arguments.pieces):
+        numbers = range(min(arguments.pieces, len(plan) - WARM_UP))
+        for pieces in (range(WARM_UP), numbers):
             start = time.monotonic()
-            done = sum(1 for _ in workers.each(nothing, range(pieces)))
+            done = sum(1 for _ in workers.each(nothing, pieces))
             seconds = time.monotonic() - start
-        print(f"| {WORKERS} | {done} | {seconds:.1f} | {done / seconds:,.0f} |")
+        print(f"| nothing | {WORKERS} | {done:,} | {seconds:.1f} | {done / seconds:,.0f} |", flush=True)
+        setattr(dask_workers, "_compute_on_worker", write_block)  # noqa: B010
+        workers.compute(request, range(WARM_UP), lambda _: None)
+        start = time.monotonic()
+        workers.compute(request, [WARM_UP + number for number in numbers], lambda _: None)
+        seconds = time.monotonic() - start
+        print(f"| an empty block | {WORKERS} | {len(numbers):,} | {seconds:.1f} | {len(numbers) / seconds:,.0f} |")
+
+
+def empty_blocks(arguments: argparse.Namespace) -> tuple[BlockRequest, TilePlan]:
+    """Blocks of the smallest size, begun, of an image of which nothing is stored."""
+    image, output = (arguments.folder / f"{name}.ome.zarr" for name in ("empty", "empty-labels"))
+    shutil.rmtree(image, ignore_errors=True)
+    model = version_folder(arguments.model).resolve()
+    request = BlockRequest((image,), output, (model,), unet3d.SegmentOptions(precision="float32"), WORKERS)
+    description = read_description(model)
+    z, y, x = (64 * max(4, round((arguments.pieces + WARM_UP) ** (1 / 3)) + 3) for _ in range(3))
+    voxels = np.broadcast_to(np.uint8(0), (z, y, x, len(description.channels)))
+    volume = unet3d.Volume(voxels, unet3d.Grid((z, y, x), (1.0, 1.0, 1.0), unit="mm"))
+    group = zarr.open_group(str(image), mode="w", zarr_format=3)
+    for number, (_, shape) in enumerate(level_shapes(volume.grid)):
+        create_array(group, str(number), (voxels.shape[-1], *shape), voxels.dtype, 3)
+    group.attrs.update(attributes(image, volume, "empty", channels=[("", (0, 1))] * voxels.shape[-1]))
+    geometry = description.geometry.geometry
+    axes = [block_tilings(length, axis)[-1] for length, axis in zip((z, y, x), geometry.axes, strict=True)]
+    plan = TilePlan((axes[0], axes[1], axes[2]), 64)
+    shutil.rmtree(request.join().folder, ignore_errors=True)
+    with request.join() as work, work.alone():
+        work.decide(plan, "float32", unet3d.Volume(voxels[..., 0], volume.grid, segments=request.scheme.segments))
+        work.note_intensity(np.ones((voxels.shape[-1], 2), np.float32))
+        work.note_begun()
+    return request, plan
 
 
 def nothing(number: int) -> int:
-    """A block of an empty network."""
+    """No work."""
     return number
+
+
+def write_block(request: BlockRequest, number: int) -> None:
+    """What a worker does for a block, but for reading it and computing it."""
+    from keras_unet3d.inference.segmentation import TileWork
+
+    def write(self: TileWork, number: int, predictor: Any, writer: Any) -> None:  # noqa: ARG001
+        box = self.plan[number].write
+        probabilities = np.zeros((*box.shape, predictor.classes), np.float32)
+        probabilities[..., -1] = 1
+        self._write(number, box, probabilities)
+
+    setattr(TileWork, "_compute", write)  # noqa: B010
+    dask_workers.THIS_PROCESS.compute(request, [number])
 
 
 def ways(arguments: argparse.Namespace, image: Path) -> Iterator[tuple[str, Path, Sequence[Sequence[str]]]]:

@@ -10,6 +10,7 @@ from keras_unet3d.annotation import Meaning
 from keras_unet3d.jobs.models import PathLike, name_of
 from keras_unet3d.volumes import Volume
 from keras_unet3d.volumes.slabs import bytes_of, in_slabs
+from keras_unet3d.volumes.stamp import stamp
 from keras_unet3d.volumes.suffixes import split_dataset, within_zarr
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.serving.description import ModelDescription
+
+MANY_FILES = 20_000
+"""Of an OME-Zarr with more, only the metadata tell that it has changed: to look at all of them would take minutes."""
 
 
 def facts_of(
@@ -52,11 +56,12 @@ def _held_facts(volume: Volume) -> list[Any]:
 
 
 def _file_facts(path: PathLike) -> list[Any]:
-    file, _ = split_dataset(path)
-    if within_zarr(path):  # a folder changes when labels are put into it
-        names = (file / name for name in ("zarr.json", ".zattrs", ".zarray", ".zgroup"))
-        file = next((each for each in names if each.exists()), file)
-    return [str(Path(path).resolve()), *((file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else ())]
+    found = stamp(path, at_most=MANY_FILES)
+    if not found and within_zarr(path):
+        file, _ = split_dataset(path)
+        described = [file / name for name in ("zarr.json", ".zattrs", ".zarray", ".zgroup")]
+        found = next(filter(None, map(stamp, described)), [])
+    return [str(Path(path).resolve()), *found]
 
 
 def _processor() -> str:

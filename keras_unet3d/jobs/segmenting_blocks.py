@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -57,9 +58,9 @@ class BlockRequest:
         """Whether the intensities of the volume have to be known."""
         return any(len(each.intensities.windows) < len(each.channels) for _, each in described_models(self.models))
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, Any]:
-        """All that decides the result; the precision is that of the process which begins."""
+        """All that decides the result, found once for all; the precision is that of the process which begins."""
         return facts_of(self.image, described_models(self.models), self.options) | {"processor": "any"}
 
     def join(self) -> SharedWork:
@@ -259,7 +260,7 @@ class BlockWorker:
         try:
             with self._one_at_a_time:
                 self._released = False
-                if self._held is None or self._held.request != request:
+                if self._held is None or not self._held.serves(request):
                     self._close()
                     self._held = _Held(request, memory)
                 with self._held.work:
@@ -298,6 +299,10 @@ class _Held:
                 self._job = self._made(stack)
                 self._stack = stack.pop_all()
         return self._job
+
+    def serves(self, request: BlockRequest) -> bool:
+        """Whether they are those of a request, of the files as they are now."""
+        return (self.request, self.request.facts) == (request, request.facts)
 
     def close(self) -> None:
         """Let go of them."""

@@ -30,7 +30,7 @@ from keras_unet3d.volumes.ome_zarr_writing import (
 from keras_unet3d.volumes.slabs import SLAB_BYTES
 from keras_unet3d.volumes.suffixes import stem_of
 from keras_unet3d.volumes.volume import Volume
-from keras_unet3d.volumes.zarr_arrays import import_zarr, read_metadata
+from keras_unet3d.volumes.zarr_arrays import chunk_file, import_zarr, read_metadata
 
 MANY_SHARDS = 50_000
 """Above so many files of a level, shards become longer along z."""
@@ -112,7 +112,7 @@ class LabelImage:
         """
         try:
             self._arrays[0][box.slices] = labels
-            self._flush(box)
+            self._flush(0, box)
         except OSError as error:
             raise WorkError(f"{self._folder}: could not be written ({error.strerror or error}).") from error
 
@@ -125,6 +125,7 @@ class LabelImage:
                 (-(-box.stop[0] // z), -(-box.stop[1] // y), -(-box.stop[2] // x)),
             )
             self._fill(number, box)
+            self._flush(number, box)
 
     def finish(self, output: Path, made_of: Any) -> None:
         """Write the levels that blocks did not, and move the image to its place.
@@ -159,14 +160,14 @@ class LabelImage:
         finer = Halved(Written(self._arrays[number - 1]), self._steps[number], labels=True)
         fill(array, finer, blocks(box, array.dtype.itemsize, _together(array), SLAB_BYTES))
 
-    def _flush(self, box: Box) -> None:
+    def _flush(self, number: int, box: Box) -> None:
         """Make sure that the shards of a box are on the disk itself; those of which all voxels are 0 have no file."""
         ranges = (
             range(start // size, -(-stop // size))
-            for start, stop, size in zip(box.start, box.stop, self.shards[0], strict=True)
+            for start, stop, size in zip(box.start, box.stop, self.shards[number], strict=True)
         )
         for place in product(*ranges):
-            file = self._folder.joinpath("0", *("c" for _ in range(self._version - 2)), *map(str, place))
+            file = chunk_file(self._folder / str(number), self._arrays[number], place)
             if file.exists():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())

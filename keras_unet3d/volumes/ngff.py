@@ -91,12 +91,11 @@ class Multiscale:
         return [axis.name for axis in self.axes].index(name)
 
 
-def read_multiscale(attributes: Mapping[str, Any], dimensions: int | None = None) -> Multiscale:
+def read_multiscale(attributes: Mapping[str, Any]) -> Multiscale:
     """Read the first image that a group's attributes describe.
 
     Args:
-        attributes: of the group, of either version.
-        dimensions: of its arrays, for the oldest versions, which do not name their axes.
+        attributes: of the group, of either version. The oldest, 0.1 and 0.2, name no axes, and have all five.
 
     Raises:
         ValueError: if they describe none, or one that is no volume, with what was found.
@@ -105,7 +104,7 @@ def read_multiscale(attributes: Mapping[str, Any], dimensions: int | None = None
     """
     told = ome(attributes)
     described = told["multiscales"][0]
-    axes = tuple(map(_axis, described.get("axes") or _OLDEST_AXES[-(dimensions or len(_OLDEST_AXES)) :]))
+    axes = tuple(map(_axis, described.get("axes") or _OLDEST_AXES))
     names = [axis.name for axis in axes]
     if not set(AXES) <= set(names) or not set(names) <= set("tczyx") or len(set(names)) < len(names):
         raise ValueError(f"its axes are {' '.join(names)}; a volume has z, y and x, and may have c and t")

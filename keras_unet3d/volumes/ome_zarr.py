@@ -29,7 +29,7 @@ from keras_unet3d.volumes.ngff import (
 from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Volume
 from keras_unet3d.volumes.voxels import Part, as_array
-from keras_unet3d.volumes.zarr_arrays import open_array, read_metadata
+from keras_unet3d.volumes.zarr_arrays import chunk_file, open_array, read_metadata
 from keras_unet3d.wording import counted
 
 NAME = "OME-Zarr"
@@ -76,7 +76,7 @@ class _ArrayVoxels:
         place = [0] * len(index)
         for axis, number in zip(self._order, index, strict=True):
             place[axis] = number
-        return (self._folder / str(self._array.metadata.encode_chunk_key(tuple(place)))).exists()
+        return chunk_file(self._folder, self._array, place).exists()
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
         box = Box.of(part, self.shape)

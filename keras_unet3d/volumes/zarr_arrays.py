@@ -1,7 +1,7 @@
 """Arrays of Zarr 2 and 3 in a folder, opened by nothing but what is known to be harmless."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,17 @@ def open_array(path: Path, folder: Path) -> Any:
             "blosc."
         )
     return zarr.open_array(str(folder), mode="r", zarr_format=version)
+
+
+def chunk_file(folder: Path, array: Any, place: Sequence[int]) -> Path:
+    """The file of a chunk, or of a shard where an array has them.
+
+    Args:
+        folder: of the array.
+        array: of zarr-python.
+        place: its number along each axis.
+    """
+    return folder / str(array.metadata.encode_chunk_key(tuple(place)))
 
 
 def import_zarr(path: Path) -> Any:

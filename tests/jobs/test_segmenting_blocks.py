@@ -1,6 +1,7 @@
 """A volume that several processes segment has the labels of one, whatever happens to them."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -173,6 +174,23 @@ def test_a_worker_that_waits_keeps_nobody_out_and_lets_go_when_its_work_ends(ima
     np.testing.assert_array_equal(unet3d.read_labels(again).voxels, unet3d.read_labels(output).voxels)
 
 
+def test_an_image_whose_voxels_are_others_is_another(image, model, tmp_path, monkeypatch):
+    output = tmp_path / "labels.ome.zarr"
+    begun(image, output, model)
+    file = next(file for file in (image / "0").rglob("*") if file.is_file() and file.name != "zarr.json")
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 10**10))
+    with pytest.raises(unet3d.InputError, match="has changed since"):
+        begun(image, output, model)
+    shutil.rmtree(tmp_path / ".labels.ome.zarr.unfinished")
+    monkeypatch.setattr("keras_unet3d.jobs.sameness.MANY_FILES", 1)  # too many to look at
+    begun(image, output, model)
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 10**10))
+    begun(image, output, model)
+    os.utime(image / "zarr.json", ns=(0, file.stat().st_mtime_ns + 10**10))
+    with pytest.raises(unet3d.InputError, match="has changed since"):
+        begun(image, output, model)
+
+
 def test_labels_go_into_their_image_whose_folder_may_change_meanwhile(image, model):
     output = image / "labels" / "cells"
     begun(image, output, model)
@@ -204,28 +222,47 @@ def test_what_needs_the_whole_is_refused_before_anything_is_written(image, model
 
 def test_workers_do_what_another_process_began_and_are_replaced_where_they_die(image, model, tmp_path):
     """One is killed as soon as the first block is marked."""
-    import os
     import signal
 
     pytest.importorskip("distributed", reason="distributed, of the extra [distributed], is missing")
     output = tmp_path / "labels.ome.zarr"
     blocks = begun(image, output, model).blocks
     killed = []
-    with unet3d.Dask("local:1") as workers:
+
+    def measure_nothing():
+        from keras_unet3d.inference.network_predictor import NetworkPredictor
+
+        NetworkPredictor.kept, NetworkPredictor.intensity = NetworkPredictor.intensity, None
+
+    def measure_again():
+        from keras_unet3d.inference.network_predictor import NetworkPredictor
+
+        NetworkPredictor.intensity = NetworkPredictor.kept
+
+    with unet3d.Dask("local:2") as workers:
 
         def kill(share):
             if share > 0 and not killed:
-                (worker,) = workers._client.run(os.getpid).values()
-                os.kill(worker, signal.SIGKILL)
-                killed.append(worker)
+                killed.extend(workers._client.run(os.getpid).values())
+                os.kill(killed[0], signal.SIGKILL)
 
         done = unet3d.segment_in_blocks(image, output, model=model, executor=workers, options=options(), progress=kill)
         assert killed
         assert (done.missing, done.blocks) == (0, blocks)
         np.testing.assert_array_equal(unet3d.read_labels(output).voxels, whole(image, model).voxels)
 
-        from_beginning = tmp_path / "from_beginning.ome.zarr"  # intensities are measured by the workers
-        unet3d.segment_in_blocks(image, from_beginning, model=model, executor=workers, options=options())
+        from_beginning = tmp_path / "from_beginning.ome.zarr"  # intensities are measured by the workers, once
+        workers._client.run(measure_nothing)
+        noted = tmp_path / ".from_beginning.ome.zarr.unfinished" / "begun.json"
+        unet3d.segment_in_blocks(
+            image,
+            from_beginning,
+            model=model,
+            executor=workers,
+            options=options(),
+            progress=lambda share: share == 1 or noted.exists() or pytest.fail("is not begun any more"),
+        )
+        workers._client.run(measure_again)
         np.testing.assert_array_equal(unet3d.read_labels(from_beginning).voxels, whole(image, model).voxels)
 
         folder = tmp_path / "many"
