@@ -5,7 +5,9 @@
 The first table is measured, with one process: a phantom as OME-Zarr is read, its intensities are measured, the network
 computes a tile, labels are written as several processes write them. The second is computed: the plans are those that
 `unet3d segment --dask` would make for cubes of so many voxels, with so much memory for each worker, and the times are
-those of workers that are as fast as this machine.
+those of workers that are as fast as this machine. Measuring the intensities waits for the storage, too, which gives
+--storage bytes a second to all of them together; to the network it gives what is said there. The last to finish writes
+the coarsest levels alone.
 """
 
 import argparse
@@ -39,11 +41,12 @@ COLUMNS = (
     "work",
     "network",
     "worker hours",
-    "measuring",
+    "measuring, each pass",
     "reading, all",
     "labels",
     "files",
     "blocks/s",
+    "the last",
 )
 
 
@@ -51,10 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--memory", default="16GB", help="of each worker")
+    parser.add_argument("--storage", default="2GB", help="a second, for all workers together")
     arguments = parser.parse_args()
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        flops, measuring, image_bytes, label_bytes = measure(arguments, folder)
+        flops, measuring, writing, image_bytes, label_bytes = measure(arguments, folder)
         size = read_description(arguments.model).size
         print(f"\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
         for exponent, workers in SIZES:
@@ -66,6 +70,7 @@ def main() -> None:
             seconds = rounds * plan.flop / len(plan.tiles) / flops
             read = prod(read_along(axis) for axis in plan.tiles.axes) * image_bytes
             chunks = size.channels * prod(chunks_along(axis) for axis in plan.tiles.axes)
+            number, coarse = files(plan, folder / f"{exponent}.ome.zarr")
             row = [
                 f"10^{exponent}, x=y=z={side:,}",
                 f"{workers:,}",
@@ -73,17 +78,18 @@ def main() -> None:
                 f"{plan.overhead:.2f} times",
                 shown(seconds),
                 f"{workers * seconds / 3600:,.2g}" if workers * seconds < 36000 else f"{workers * seconds / 3600:,.0f}",
-                shown(side**3 / measuring / workers),
+                shown(max(side**3 / measuring / workers, side**3 * image_bytes / parse_memory(arguments.storage))),
                 f"{stored(read)} in {chunks:,} chunks, {read / seconds / 1e6:,.0f} MB/s",
                 stored(side**3 * label_bytes),
-                f"{files(plan, folder / f'{exponent}.ome.zarr'):,}",
+                f"{number:,}",
                 f"{len(plan.tiles) / seconds:.2g}",
+                shown(coarse / writing),
             ]
             print(f"| {' | '.join(row)} |", flush=True)
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> tuple[float, float, float, float]:
-    """Operations and voxels measured per second; bytes of an image's and of a label's voxel, as they are stored."""
+def measure(arguments: argparse.Namespace, folder: Path) -> tuple[float, float, float, float, float]:
+    """Operations, voxels measured and labels written per second; bytes of an image's and of a label's voxel, stored."""
     made = kidney(PHANTOM)
     low, high = made.image.min(), made.image.max()
     voxels = ((made.image - low) * (255 / (high - low))).astype(np.uint8)
@@ -123,7 +129,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[float, float, 
         "labels written, with lower levels": f"{writing / 1e6:,.0f} million voxels/s, {label_bytes:.2g} bytes each",
     }.items():
         print(f"| {name} | {text} |")
-    return flops, measuring, image_bytes, label_bytes
+    return flops, measuring, writing, image_bytes, label_bytes
 
 
 def read_along(axis: AxisTiling) -> int:
@@ -139,18 +145,19 @@ def chunks_along(axis: AxisTiling) -> int:
     return sum(-(-stop // CHUNK) - start // CHUNK for start, stop in ends)
 
 
-def files(plan: Plan, output: Path) -> int:
-    """Of all levels of the labels."""
+def files(plan: Plan, output: Path) -> tuple[int, int]:
+    """Of all levels of the labels; and how many labels are halved when all blocks are there."""
     grid = unet3d.Grid(plan.tiles.volume)
     z, y, x = (axis.length if axis.count == 1 else axis.stride for axis in plan.tiles.axes)
     folder = output.with_suffix(".unfinished")
     labels = unet3d.Volume(np.broadcast_to(np.uint8(0), grid.shape), grid)
     LabelImage.create(folder, output, labels, np.uint8, (z, y, x))
-    shards = LabelImage(folder).shards
-    return sum(
+    image, shapes = LabelImage(folder), [shape for _, shape in level_shapes(grid)]
+    number = sum(
         prod(-(-length // size) for length, size in zip(shape, shard, strict=True))
-        for (_, shape), shard in zip(level_shapes(grid), shards, strict=True)
+        for shape, shard in zip(shapes, image.shards, strict=True)
     )
+    return number, sum(map(prod, shapes[max(image.blockwise, 1) - 1 : -1]))
 
 
 def size_of(folder: Path) -> int:

@@ -183,8 +183,8 @@ def command(
     others = [file for file in (asked["probabilities"], asked["uncertainty"]) if file]
     if len(pairs) > 1 and (keep or asked["report"] or others):
         raise click.UsageError("--keep, --report, --probabilities and --uncertainty belong to one image. Give one IN.")
-    if (dask or part) and (plan_only or keep):
-        raise click.UsageError("--plan and --keep are for one process. Leave them out, or --dask and --part.")
+    if (dask or part) and keep:
+        raise click.UsageError("--keep is for one process. Leave it out, or --dask and --part.")
     meaning = read_meaning(annotated_slices, unlabeled, dense=dense)
     client = read_client(models, **{name: asked.pop(name) for name in OPTIONS})
     options = _options(**asked)
@@ -206,9 +206,10 @@ def command(
     terminal = Terminal(quiet=quiet, as_json=as_json)
     terminal.note(f"Model: {', '.join(map(str, sources))}")
     job = SegmentationJob(terminal, {"keep": keep, "meaning": meaning, "options": options})
-    with read_executor(terminal, dask=dask, part=part) as executor:
+    with read_executor(terminal, dask=dask, part=part, start=not plan_only) as executor:
         if plan_only:
-            job.plan_all(pairs, sources if client or len(pairs) == 1 else api.load_models(sources))
+            shared = executor.workers if executor is not None and out_dir is None else None
+            job.plan_all(pairs, sources if client or len(pairs) == 1 else api.load_models(sources), shared)
         elif out_dir is not None:
             out_dir.mkdir(parents=True, exist_ok=True)
             job.segment_all(cases, sources, executor)

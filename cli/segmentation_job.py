@@ -34,11 +34,17 @@ class SegmentationJob:
         self.done: list[dict[str, Any]] = []
         self.failed: list[dict[str, str]] = []
 
-    def plan_all(self, pairs: list[Pair], models: Any) -> None:
-        """Say what segmenting images would take; a wrong one does not stop the others, if there are any."""
+    def plan_all(self, pairs: list[Pair], models: Any, workers: int | None = None) -> None:
+        """Say what segmenting images would take; a wrong one does not stop the others, if there are any.
+
+        Args:
+            pairs: images, and their outputs.
+            models: as the library takes them.
+            workers: processes that would share each of them.
+        """
         for image, _ in pairs:
             try:
-                self.plan(image, models)
+                self.plan(image, models, workers)
             except UNet3DError as error:
                 if len(pairs) == 1:
                     raise
@@ -150,13 +156,14 @@ class SegmentationJob:
         if self.failed:
             click.echo(f"Not {done}: {', '.join(each['image'] for each in self.failed)}", err=True)
 
-    def plan(self, image: Image, models: Any) -> None:
+    def plan(self, image: Image, models: Any, workers: int | None = None) -> None:
         """Say what segmenting one image would take."""
         from unet3d_cli.segmentation_plan import as_json, facts
 
         from keras_unet3d import api
 
-        planned = api.plan_segmentation(image if len(image) > 1 else image[0], model=models, **self._settings)
+        asked = self._settings | ({"workers": workers} if workers is not None else {})
+        planned = api.plan_segmentation(image if len(image) > 1 else image[0], model=models, **asked)
         for warning in planned.warnings:
             self._terminal.warn(warning)
         self._terminal.say(_shown(image))

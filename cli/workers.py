@@ -39,8 +39,16 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def read_executor(terminal: Terminal, *, dask: str | None, part: str | None) -> Iterator[Dask | Part | None]:
+def read_executor(
+    terminal: Terminal, *, dask: str | None, part: str | None, start: bool = True
+) -> Iterator[Dask | Part | None]:
     """Who shares the work; None: this process has it for itself.
+
+    Args:
+        terminal: told of the workers.
+        dask: the option.
+        part: the option.
+        start: whether workers are wanted, not only their number.
 
     Raises:
         InputError: if the options cannot be meant, or there are no such workers.
@@ -52,8 +60,12 @@ def read_executor(terminal: Terminal, *, dask: str | None, part: str | None) -> 
 
         yield None if part is None else Part.parse(part)
         return
-    from keras_unet3d.api import Dask
+    from keras_unet3d.api import Dask, Part
 
+    number = Dask.named_workers(dask)
+    if number is not None and not start:
+        yield Part(1, number)
+        return
     with Dask(dask) as workers:
         terminal.note(f"Workers: {workers}")
         for warning in workers.warnings:

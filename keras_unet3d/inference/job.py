@@ -61,7 +61,7 @@ ENOUGH_TO_TELL = 1e10
 class SegmentationJob(VolumeJob):
     """Everything that is decided before the work, and the work, by networks of this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is computed, with what, and where it goes
         self,
         volume: Volume,
         members: Sequence[Member],
@@ -72,6 +72,7 @@ class SegmentationJob(VolumeJob):
         grid: Grid | None = None,
         in_memory: bool = False,
         excerpt: Excerpt | None = None,
+        workers: int | None = None,
     ) -> None:
         """Plan.
 
@@ -84,11 +85,14 @@ class SegmentationJob(VolumeJob):
             grid: of the same place, that results are resampled to; None is that of `volume`.
             in_memory: whether the budget has to suffice for results in memory, too.
             excerpt: as for `VolumeJob`.
+            workers: as for `VolumeJob`.
 
         Raises:
             InputError: if the options cannot be met; nothing was computed.
         """
-        super().__init__(volume, options, scheme, unfinished, grid=grid, in_memory=in_memory, excerpt=excerpt)
+        super().__init__(
+            volume, options, scheme, unfinished, grid=grid, in_memory=in_memory, excerpt=excerpt, workers=workers
+        )
         self._members = members
         self._devices = devices()
         agrees = all(member.bfloat16_agrees for member in members)
@@ -172,7 +176,7 @@ class SegmentationJob(VolumeJob):
             held,
             normalizations=normalizations,
             statistics=self._options.statistics,
-            workers=self._unfinished.workers if self._unfinished is not None else None,
+            workers=self._workers,
         )
 
     def _predictors(self) -> Sequence[Predictor]:

@@ -65,6 +65,7 @@ class VolumeJob(ABC):
         grid: Grid | None = None,
         in_memory: bool = False,
         excerpt: Excerpt | None = None,
+        workers: int | None = None,
     ) -> None:
         """Check what does not depend on who computes.
 
@@ -77,6 +78,7 @@ class VolumeJob(ABC):
             grid: of the same place, that results are resampled to; None is that of `volume`.
             in_memory: whether the budget has to suffice for results in memory, too.
             excerpt: whose `volume` and `grid` these are, where results are wanted of a region.
+            workers: processes that would share the volume in blocks, where nothing is `unfinished`.
 
         Raises:
             InputError: if the options cannot be met.
@@ -84,6 +86,7 @@ class VolumeJob(ABC):
         self.volume, self._options, self._scheme = volume, options, scheme
         self._unfinished, self._in_memory = unfinished, in_memory
         self._excerpt = excerpt
+        self._workers = unfinished.workers if unfinished is not None else workers
         self.grid = grid or volume.grid
         self.warnings: list[str] = []
         self._check_post_processing()

@@ -63,12 +63,7 @@ class Dask:
         Raises:
             InputError: if that cannot be meant, the library is not installed, or nobody answers.
         """
-        found = _WHERE.fullmatch(where.strip())
-        if found is None:
-            raise InputError(
-                f"Expected the address of a dask scheduler, such as tcp://host:8786, or local:N, slurm:N or lsf:N for "
-                f"N workers. Received: {where!r}"
-            )
+        found = _read_where(where)
         self._where, self._stack = where, ExitStack()
         with ExitStack() as stack:
             self._client, self._replace_lost = _connected(found, stack)
@@ -86,8 +81,18 @@ class Dask:
     @property
     def workers(self) -> int:
         """How many there are, or will be."""
-        told = re.search(r":(\d+)$", self._where) if "://" not in self._where else None
-        return int(told[1]) if told else max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        named = self.named_workers(self._where)
+        return named if named is not None else max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+
+    @staticmethod
+    def named_workers(where: str) -> int | None:
+        """How many would be started; None: there is a scheduler that knows.
+
+        Raises:
+            InputError: if that cannot be meant.
+        """
+        count = _read_where(where)["count"]
+        return int(count) if count else None
 
     @property
     def warnings(self) -> list[str]:
@@ -212,6 +217,16 @@ class Dask:
                 look()
         finally:
             self._client.cancel(list(known))
+
+
+def _read_where(where: str) -> re.Match[str]:
+    found = _WHERE.fullmatch(where.strip())
+    if found is None:
+        raise InputError(
+            f"Expected the address of a dask scheduler, such as tcp://host:8786, or local:N, slurm:N or lsf:N for "
+            f"N workers. Received: {where!r}"
+        )
+    return found
 
 
 class _Absence:

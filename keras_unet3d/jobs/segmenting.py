@@ -111,6 +111,7 @@ def plan_segmentation(
     meaning: Meaning | None = None,
     options: SegmentOptions | None = None,
     in_memory: bool = False,
+    workers: int | None = None,
 ) -> SegmentationPlan:
     """Say what `segment` would do from the beginning, without doing it.
 
@@ -121,6 +122,7 @@ def plan_segmentation(
         meaning: as for `segment`.
         options: as for `segment`.
         in_memory: whether the results would be returned, not written.
+        workers: processes that would share the volume in blocks, as for `segment_in_blocks`; None: it is one's alone.
 
     Raises:
         InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
@@ -129,7 +131,7 @@ def plan_segmentation(
     with ExitStack() as opened:
         if keep is not None:
             image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
-        working, job = segmentation_job(image, model, options, opened, None, in_memory=in_memory)
+        working, job = segmentation_job(image, model, options, opened, None, in_memory=in_memory, workers=workers)
         warnings = (*working.warnings, *job.warnings)
         said = warnings, working.resampled, working.region
         return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, *said)
@@ -260,6 +262,7 @@ def segmentation_job(
     unfinished: Unfinished | SharedWork | None,
     *,
     in_memory: bool,
+    workers: int | None = None,
 ) -> tuple[WorkingImage, VolumeJob]:
     """Open the image, or the region of it, load the models, and plan."""
     from keras_unet3d.inference.excerpt import Excerpt
@@ -274,7 +277,9 @@ def segmentation_job(
         box = options.region.box(image.grid.shape, image.source or "the image")
         excerpt = Excerpt.of(image, working.volume, box, models[0][1].geometry.geometry)
         working = replace(working, image=part_of(image, box), volume=excerpt.volume, region=excerpt.sentence)
-    job = _job_of(working, models, options or SegmentOptions(), unfinished, excerpt, in_memory=in_memory)
+    job = _job_of(
+        working, models, options or SegmentOptions(), unfinished, excerpt, in_memory=in_memory, workers=workers
+    )
     if excerpt is not None:
         _check_statistics(job)
     return working, job
@@ -306,10 +311,11 @@ def _job_of(
     excerpt: Excerpt | None,
     *,
     in_memory: bool,
+    workers: int | None,
 ) -> VolumeJob:
     """Load the models, and plan."""
     if any(isinstance(each, Client) for each, _ in models):
-        return _served_job(working, models, options, unfinished, excerpt, in_memory=in_memory)
+        return _served_job(working, models, options, unfinished, excerpt, in_memory=in_memory, workers=workers)
 
     from keras_unet3d.inference.job import Member, SegmentationJob
 
@@ -337,6 +343,7 @@ def _job_of(
         grid=working.image.grid,
         in_memory=in_memory,
         excerpt=excerpt,
+        workers=workers,
     )
 
 
@@ -348,6 +355,7 @@ def _served_job(
     excerpt: Excerpt | None,
     *,
     in_memory: bool,
+    workers: int | None,
 ) -> VolumeJob:
     """Plan with a model on servers."""
     from keras_unet3d.serving.served_job import ServedJob
@@ -356,5 +364,12 @@ def _served_job(
         raise InputError("Expected one served model, or any number of others. Export several as one to serve them.")
     (client, _), *_ = models
     return ServedJob(
-        working.volume, client, options, unfinished, grid=working.image.grid, in_memory=in_memory, excerpt=excerpt
+        working.volume,
+        client,
+        options,
+        unfinished,
+        grid=working.image.grid,
+        in_memory=in_memory,
+        excerpt=excerpt,
+        workers=workers,
     )

@@ -47,6 +47,7 @@ class ServedJob(VolumeJob):
         grid: Grid | None = None,
         in_memory: bool = False,
         excerpt: Excerpt | None = None,
+        workers: int | None = None,
     ) -> None:
         """Plan.
 
@@ -58,13 +59,21 @@ class ServedJob(VolumeJob):
             grid: as for `VolumeJob`.
             in_memory: as for `VolumeJob`.
             excerpt: as for `VolumeJob`.
+            workers: as for `VolumeJob`.
 
         Raises:
             InputError: if the options cannot be met; no tile was sent.
         """
         description = client.description
         super().__init__(
-            volume, options, description.scheme, unfinished, grid=grid, in_memory=in_memory, excerpt=excerpt
+            volume,
+            options,
+            description.scheme,
+            unfinished,
+            grid=grid,
+            in_memory=in_memory,
+            excerpt=excerpt,
+            workers=workers,
         )
         self._client = client
         if options.precision == "bfloat16":
@@ -120,8 +129,7 @@ class ServedJob(VolumeJob):
             begun = serving.begun_plan(self._unfinished.plan, budget, held)
             self._check_memory_of_begun(begun, held)
             return begun
-        workers = self._unfinished.workers if self._unfinished is not None else None
-        return serving.plan(self.volume.grid.shape, budget, held, workers=workers)
+        return serving.plan(self.volume.grid.shape, budget, held, workers=self._workers)
 
     def _check_tiles_matter(self) -> None:
         """Statistics of several tiles are not those of the volume, and a server gives no others for tiles."""

@@ -44,6 +44,9 @@ class LabelImage:
     A block is written in layers of whole shards. Once all its layers are there, `halve` writes what it is at the lower
     levels whose shards it covers; `finish` writes the others, of which there is little, and moves the image to its
     place.
+
+    Attributes:
+        blockwise: how many levels, from the finest on, blocks write.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,7 +55,7 @@ class LabelImage:
         version, told = read_metadata(folder)
         told = told["attributes"].get("unfinished", {"steps": [], "blockwise": 0})  # of which nothing is to be written
         self._steps: list[Triple] = [(z, y, x) for z, y, x in told["steps"]]
-        self._blockwise: int = told["blockwise"]
+        self.blockwise: int = told["blockwise"]
         group = import_zarr(folder).open_group(str(folder), mode="r+", zarr_format=version)
         self._arrays = [group[str(number)] for number in range(len(self._steps))]
         self._version = version
@@ -118,7 +121,7 @@ class LabelImage:
 
     def halve(self, box: Box) -> None:
         """Write the lower levels of a block whose labels are all there."""
-        for number in range(1, self._blockwise):
+        for number in range(1, self.blockwise):
             z, y, x = self._steps[number]
             box = Box(
                 (box.start[0] // z, box.start[1] // y, box.start[2] // x),
@@ -138,7 +141,7 @@ class LabelImage:
             InputError: if something is there by now.
             WorkError: if it cannot be moved.
         """
-        for number in range(max(self._blockwise, 1), len(self._steps)):
+        for number in range(max(self.blockwise, 1), len(self._steps)):
             depth, height, width = self._arrays[number].shape
             self._fill(number, Box((0, 0, 0), (depth, height, width)))
         group = import_zarr(output).open_group(str(self._folder), mode="r+", zarr_format=self._version)

@@ -342,6 +342,17 @@ def test_a_plan_writes_nothing_and_needs_no_output(unet3d, image, model, fake, t
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("shared", [["--dask", "local:3"], ["--part", "1/3"]])
+def test_a_plan_for_several_processes_starts_none(unet3d, networks, write, monkeypatch, shared):
+    monkeypatch.setattr("keras_unet3d.jobs.dask_workers._connected", lambda *_: pytest.fail("started"))
+    write("wide.nii", np.random.default_rng(0).normal(size=(6, 80, 260, 1)).astype(np.float32))
+    call = ["segment", "wide.nii", "--plan", "--json", "--model", "models/cells", "--precision", "float32"]
+    alone, several = (json.loads(unet3d(*call, *options).stdout)["planned"][0] for options in ([], shared))
+    assert (alone["tiles"], alone["overhead"]) == (1, 1)
+    assert several["tiles"] > 1
+    assert several["overhead"] > 1
+
+
 def test_the_json_of_a_plan_has_numbers_and_named_axes(unet3d, image, write, model, fake, tmp_path):
     write("c.nii.gz", np.zeros((*SHAPE, 1), np.float32))
     done = unet3d("segment", "a.nii.gz", "c.nii.gz", "--out-dir", "new", "--plan", "--json", "--model", model)

@@ -101,3 +101,18 @@ def test_what_something_was_made_of_is_not_known_of_every_image(tmp_path):
     write_labels(tmp_path / "a.ome.zarr", volume((9, 9, 9)))
     assert made_of(tmp_path / "a.ome.zarr") is None
     assert made_of(tmp_path / "b.ome.zarr") is None
+
+
+def test_ome_zarr_py_opens_it(tmp_path):
+    """With its levels, as napari does."""
+    pytest.importorskip("ome_zarr", reason="ome-zarr-py is missing")
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    labels, output = volume((70, 300, 520)), tmp_path / "a.ome.zarr"
+    write_in_blocks(tmp_path / "unfinished", output, labels, (64, 128, 256))
+    LabelImage(tmp_path / "unfinished").finish(output, None)
+    (node, *_) = Reader(parse_url(output))()
+    assert [axis["name"] for axis in node.metadata["axes"]] == ["z", "y", "x"]
+    assert len(node.data) == 3
+    np.testing.assert_array_equal(np.asarray(node.data[0]), labels.voxels)
