@@ -9,7 +9,7 @@ from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.annotation.resampling import resampled_labels
 from keras_unet3d.errors import InputError
 from keras_unet3d.training.held_out import Preparation, part
-from keras_unet3d.volumes.intensity import LIMIT, Intensities, Window
+from keras_unet3d.volumes.intensity import FARTHEST, Intensities, Window
 from keras_unet3d.volumes.resampling import resampled_grid
 from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.volume import Grid, Volume
@@ -140,7 +140,7 @@ def test_a_window_is_that_of_all_cases_and_outliers_are_drawn_in():
         one.image.voxels[0, 0, :3] = [[1e6, 100], [0, -1000], [0, 1000]]
     parted = part(cases, "nothing", Preparation(Intensities({1: Window(80.0, 120.0, 100.0, 10.0)})))
     for volume in parted.training:
-        assert volume.image[0, 0, 0].tolist() == [LIMIT, 0]
+        assert volume.image[0, 0, 0].tolist() == [FARTHEST, 0]
         assert volume.image[0, 0, 1:3, 1].tolist() == [-2, 2]
     assert parted.training[1].image[..., 1].mean() > parted.training[0].image[..., 1].mean() + 1
 
