@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keras_unet3d.annotation import (
@@ -75,6 +75,7 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     Raises:
         InputError: if settings do not fit the cases.
     """
+    from keras_unet3d.training.known import resolve_start
     from keras_unet3d.training.plan import median_spacing, resolve
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
@@ -89,7 +90,9 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     resolved, decisions = resolve(settings, [labels_of(case, working) for case in read], spacing, **machine._asdict())
     resolved, windows = resolve_windows(resolved, read)
     loss_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
-    return FitPlan(read, summarize(read), resolved, (*chosen, *decisions, *windows))
+    begun, doubtful = resolve_start(resolved, read)
+    read = replace(read, warnings=(*read.warnings, *doubtful))
+    return FitPlan(read, summarize(read), resolved, (*begun, *chosen, *decisions, *windows))
 
 
 def loss_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequence[float]:

@@ -11,6 +11,7 @@ from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.postprocessing import background_of
 from keras_unet3d.serving.description import read_description
+from keras_unet3d.training.known import known_channels
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.intensity import Window
@@ -42,7 +43,7 @@ def resolve_windows(settings: Settings, dataset: AnnotatedDataset) -> tuple[Sett
     given = settings.intensity.windows
     if unknown := [name for name in given if name not in names]:
         raise InputError(f"intensity.windows.{unknown[0]}: no channel is called so; there are {', '.join(names)}.")
-    known = _windows_of_start(settings)
+    known = _windows_of_start(settings, names)
     windows, decisions = dict(given), []
 
     def decide(name: str, window: Window | Literal["volume"], reason: str) -> None:
@@ -63,12 +64,14 @@ def resolve_windows(settings: Settings, dataset: AnnotatedDataset) -> tuple[Sett
     return settings.model_copy(update={"intensity": intensity}), decisions
 
 
-def _windows_of_start(settings: Settings) -> Mapping[str, Window | Literal["volume"]]:
+def _windows_of_start(settings: Settings, names: Sequence[str]) -> Mapping[str, Window | Literal["volume"]]:
     """What the model that training begins with has for each of its channels: its weights know no other."""
     if settings.start is None:
         return {}
     description = read_description(settings.start)
-    return {name: description.intensity.windows.get(name, "volume") for name in description.channels}
+    places = zip(names, known_channels(description, names), strict=True)
+    theirs = {name: description.channels[place] for name, place in places if place is not None}
+    return {name: description.intensity.windows.get(known, "volume") for name, known in theirs.items()}
 
 
 def _window_as_set(name: str, bounds: tuple[float, float], dataset: AnnotatedDataset) -> tuple[Window, str]:

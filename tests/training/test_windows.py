@@ -137,5 +137,7 @@ def test_weights_that_know_a_window_keep_it(start):
         "intensity.windows = CT -1 to 1: as the model has it that training begins with",
         "intensity.windows = ct volume: as the model has it that training begins with",
     ]
+    nameless = dataset(*ours.cases, channels=("channel 0", "channel 1", "channel 2"))
+    assert resolve_windows(asked, nameless)[0].intensity.windows == {"channel 0": Window(-1.0, 1.0, 0.0, 1.0)}
     other = read_settings(None, {"start": str(start), "intensity.windows.CT": "volume"})
     assert resolve_windows(other, dataset(ramp(0, 100)))[0].intensity.windows == {"CT": "volume"}
