@@ -133,7 +133,10 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
-    version = export_trained([trained.model], plan, report, parted.training, models)
+    if not trained.has_time:
+        listener.say("No time is left to compare its labels in bfloat16 with those in float32: it is used in float32.")
+    compared = parted.training if trained.has_time else ()
+    version = export_trained([trained.model], plan, report, compared, models)
     name_trained(version, listener)
     run.finish()
     page = write_fit_report(run.folder, version, plan, parted, trained.model, listener)

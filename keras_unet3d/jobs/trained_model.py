@@ -68,7 +68,7 @@ def export_trained(
         networks: in float32; at least one.
         plan: of each.
         report: of the training.
-        volumes: to compare the labels of both precisions on.
+        volumes: to compare the labels of both precisions on; none compares nothing.
         folder: of the model.
 
     Raises:
@@ -91,6 +91,8 @@ def _with_agreement(
     description: ModelDescription, models: Sequence[Any], volumes: Sequence[TrainingVolume]
 ) -> ModelDescription:
     """See on training volumes whether bfloat16 gives the labels of float32."""
+    if not volumes:
+        return description
     from keras_unet3d.inference.agreement import precision_agreement
     from keras_unet3d.network.statistics import with_current_statistics
 
