@@ -6,6 +6,7 @@ from math import inf, prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_unet3d.augmentation.settings import PAPER_SIGMA
 from keras_unet3d.errors import InputError
@@ -31,6 +32,9 @@ SIGMA_OF_EDGE = 0.038
 """Displacement at a control point as a share of the mean edge of a volume."""
 BFLOAT16_FILTERS = 8
 """Base filters of a network that is trained in bfloat16, at least: with 2, on a CPU, losses stopped being numbers."""
+HELD, HOLDING = 0.8, 0.9
+"""A tile holds whole volumes where it holds the typical one, and of nine in ten at least four fifths of each edge: few
+cases of the hippocampus are longer than their tile, by less than that."""
 FIRST_TILE_SHARE = 0.375
 """Of the voxels of a tile, those of the tiles that training begins with, at most."""
 SHORT_MINUTES = 20.0
@@ -87,7 +91,8 @@ def resolve(
         decisions.append(Decision(setting, named(value) if isinstance(value, tuple) else str(value), reason))
         return value
 
-    typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
+    lengths = np.array([volume.class_index.shape for volume in volumes])
+    typical = [int(length) for length in np.median(lengths, axis=0)]
     size = named(typical)
     network, optimizer, augmentation = settings.network, settings.optimizer, settings.augmentation
     parts = devices * settings.accumulate
@@ -116,12 +121,12 @@ def resolve(
 
     tile = decided("tile", settings.tile, choose)
     first_tile = settings.first_tile or tile
-    if settings.first_tile is None and settings.tile is None and _holds_a_volume(tile, typical, padding):
+    if settings.first_tile is None and settings.tile is None and _holds_volumes(tile, lengths, padding):
         smaller = usual_tile(typical, spacing, geometry, int(FIRST_TILE_SHARE * prod(tile)))
         if prod(smaller) < prod(tile):
             first_tile = decided("first_tile", None, lambda: (smaller, _why_first_tile(smaller, tile)))
     normalization = decided(
-        "network.normalization", network.normalization, lambda: _normalization(tile, typical, padding, size)
+        "network.normalization", network.normalization, lambda: _normalization(tile, lengths, padding, size)
     )
     sigma = decided("augmentation.displacement_sigma", augmentation.displacement_sigma, lambda: _sigma(typical, size))
     weights = decided("loss.class_weights", settings.loss.class_weights, lambda: _class_weights(settings.loss.dice))
@@ -298,14 +303,18 @@ def _usual_padding(settings: Settings, typical: Sequence[int], size: str) -> tup
     return "same", f"volumes of about {size} are smaller than the paper's tile, {named(PAPER_TILE)}"
 
 
-def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> tuple[str, str]:
-    if _holds_a_volume(tile, typical, padding):
+def _normalization(tile: Triple, lengths: NDArray[np.integer], padding: Padding, size: str) -> tuple[str, str]:
+    if _holds_volumes(tile, lengths, padding):
         return "instance", f"a tile holds a whole volume of about {size}: each is normalised by its own statistics"
     return "batch", "as in the paper; its statistics are fixed after training, so that tiles leave no seams"
 
 
-def _holds_a_volume(tile: Triple, typical: Sequence[int], padding: Padding) -> bool:
-    return padding == "same" and all(edge >= length for edge, length in zip(tile, typical, strict=True))
+def _holds_volumes(tile: Triple, lengths: NDArray[np.integer], padding: Padding) -> bool:
+    """Whether a tile holds the typical volume, and of nearly all the others nearly all."""
+    held = (np.array(tile) >= HELD * lengths).all(axis=1).mean()
+    return padding == "same" and bool(
+        (np.array(tile) >= np.median(lengths, axis=0).astype(int)).all() and held >= HOLDING
+    )
 
 
 def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:

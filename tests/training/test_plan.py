@@ -56,6 +56,18 @@ def test_small_volumes_are_learned_whole_and_padded():
     assert all(decision.reason for decision in decisions)
 
 
+@pytest.mark.parametrize(
+    ("others", "normalization"),
+    [([(200, 200, 200)] * 2, "batch"), ([(200, 40, 40)] * 2, "batch"), ([(45, 40, 40)] * 2, "instance")],
+)
+def test_a_tile_holds_whole_volumes_where_it_holds_nearly_all_of_nearly_all(others, normalization):
+    """Of two in five cases a tile of 40 voxels would hold a hundredth, or a fifth; or all but five voxels."""
+    settings, _ = resolve(Settings(), [(40, 40, 40)] * 3 + others, (1, 1, 1), has_gpu=False)
+    assert settings.tile == (40, 40, 40)
+    assert settings.network.normalization == normalization
+    assert (settings.first_tile == settings.tile) == (normalization == "batch")
+
+
 def test_what_is_set_is_not_decided():
     given_settings = Settings.model_validate({"network": {"filters": 4, "padding": "same"}, "tile": (16, 16, 16)})
     settings, decisions = resolve(given_settings, [(120, 140, 140)], (1, 1, 1), has_gpu=False)
