@@ -145,14 +145,16 @@ class OptimizerSettings(_Settings):
         learning_rate: at the start.
         momentum: of SGD.
         schedule: how the learning rate falls over the budget: ``"polynomial"`` is (1 − progress)^0.9.
-        clip_norm: gradients longer than this are shortened to it.
+        warm_up_steps: over which the learning rate rises at first.
+        clip_norm: gradients longer than this are shortened to it; 0 leaves all as they are.
     """
 
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float | None = Field(None, gt=0)
     momentum: float = Field(0.99, ge=0, lt=1)
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
-    clip_norm: float = Field(12.0, gt=0)
+    warm_up_steps: int = Field(20, ge=0)
+    clip_norm: float = Field(12.0, ge=0)
 
 
 class LossSettings(_Settings):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import keras
@@ -138,7 +139,7 @@ class Training:
             model,
             optimizer,
             settings.loss.dice,
-            settings.optimizer.clip_norm,
+            settings.optimizer.clip_norm or inf,
             parts=settings.accumulate,
             recompute=bool(settings.recompute),
             crew=crew,
@@ -168,7 +169,7 @@ class Training:
         recent = RecentSteps()
         self._keep_back(budget, state, recent)
         saved = lap = time.monotonic()
-        crew, schedule = self._crew, settings.optimizer.schedule
+        crew, optimizer = self._crew, settings.optimizer
         place = AugmentationPlace(settings, crew)
         batches = TrainingBatches(
             settings.model_copy(update={"tile": tile_at(settings, *crew.agreed([budget.progress(state.step)]))}),
@@ -188,7 +189,8 @@ class Training:
                 tile = tile_at(settings, progress)
                 if (tile, place.on_device) != (batches.tile, batches.on_device):
                     batches.move(state.step, on_device=place.on_device, tile=tile)
-                rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
+                start, warm_up = optimizer.learning_rate or 0.0, optimizer.warm_up_steps
+                rate = learning_rate(optimizer.schedule, start, progress, state.step, warm_up)
                 waited = self._learn(batches, place, rate, recent, state)
                 self._report(recent, budget, state, rate)
                 said = place.after_step(waited, time.monotonic() - lap)

@@ -108,6 +108,8 @@ def test_the_paper_s_preset_is_what_the_paper_names_and_can_be_changed(tmp_path)
     assert (settings.network.filters, settings.network.padding, settings.network.statistics) == (32, "valid", "current")
     assert settings.network.unpooled == (0, 0, 0)
     assert (settings.optimizer.name, settings.loss.dice, settings.batch_size) == ("sgd", 0, 1)
+    assert (settings.optimizer.clip_norm, settings.optimizer.warm_up_steps) == (0, 0)
+    assert (settings.precision, settings.hold_out) == ("float32", "nothing")
     file = tmp_path / "settings.toml"
     file.write_text("batch_size = 2\n[network]\nfilters = 16\n")
     changed = read_settings(file, {"loss.dice": 1.0}, "paper")
