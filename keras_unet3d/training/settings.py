@@ -219,13 +219,17 @@ class Settings(_Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _steps_replace_minutes(cls, data: Any) -> Any:
-        return {**data, "minutes": None} if isinstance(data, dict) and data.get("steps") else data
+    def _steps_replace_usual_minutes(cls, data: Any) -> Any:
+        return {"minutes": None, **data} if isinstance(data, dict) and data.get("steps") else data
 
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
         if self.minutes is None and self.steps is None:
             raise ValueError("a training needs an end: give minutes or steps")
+        if None not in (self.minutes, self.steps):
+            raise ValueError(
+                f"minutes = {self.minutes:g} and steps = {self.steps} are two ends of one training. Give one of them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -290,16 +294,17 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None, pr
             raise InputError(
                 f"{path}: not readable as TOML ({error}). Write settings as `--dry-run` prints them."
             ) from error
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            *parents, leaf = name.split(".")
-            branch: Any = tree
-            for parent in parents:
-                branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else None
-            if isinstance(branch, dict):  # what is no table is refused below
-                branch[leaf] = value
-            if name in ("minutes", "steps"):  # the flag wins over what the file says of the other
-                tree.pop("steps" if name == "minutes" else "minutes", None)
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    for end, other in (("minutes", "steps"), ("steps", "minutes")):
+        if end in given:  # which wins over what the file says of the other
+            tree.pop(other, None)
+    for name, value in given.items():
+        *parents, leaf = name.split(".")
+        branch: Any = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else None
+        if isinstance(branch, dict):  # what is no table is refused below
+            branch[leaf] = value
     return validated(tree, f"{path}: " if path else "")
 
 
