@@ -80,7 +80,7 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.start import with_network_of_start
-    from keras_unet3d.training.windows import resolve_windows
+    from keras_unet3d.training.windows import hounsfield_hints, resolve_windows
     from keras_unet3d.training.working_spacing import labels_of, resolve_spacing
 
     settings, chosen = resolve_spacing(with_network_of_start(settings or Settings()), read.cases)
@@ -91,7 +91,7 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     resolved, windows = resolve_windows(resolved, read)
     loss_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
     begun, doubtful = resolve_start(resolved, read)
-    read = replace(read, warnings=(*read.warnings, *doubtful))
+    read = replace(read, warnings=(*read.warnings, *doubtful, *hounsfield_hints(resolved, read)))
     return FitPlan(read, summarize(read), resolved, (*begun, *chosen, *decisions, *windows))
 
 

@@ -50,7 +50,8 @@ class Known:
 def known_channels(description: ModelDescription, channels: Sequence[str]) -> Places:
     """The places of channels alone."""
     theirs, count = description.channels, len(channels)
-    if count == len(theirs) and unnamed_channels(count) in (tuple(channels), theirs):
+    unnamed = unnamed_channels(count) in (tuple(channels), theirs)
+    if count == len(theirs) and (unnamed or tuple(channels) == theirs):
         return tuple(range(count))
     return _by_name(channels, theirs)
 

@@ -6,8 +6,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset
+from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset, unnamed_channels
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
+from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.postprocessing import background_of
 from keras_unet3d.serving.description import read_description
@@ -21,6 +22,9 @@ ABSOLUTE = "ct"
 
 PERCENTILES = (0.5, 99.5)
 """Of the values of labelled structures: the bounds of a window (Isensee et al. 2021, nnU-Net, Nature Methods 18)."""
+
+_AIR = (-4096.0, -900.0)
+"""Hounsfield units, from what scanners pad with to the densest air."""
 
 REMEMBERED_VALUES = 100_000
 """Of each case and channel, at most; evenly spread."""
@@ -62,6 +66,45 @@ def resolve_windows(settings: Settings, dataset: AnnotatedDataset) -> tuple[Sett
             decide(name, *_window_of_data(name, dataset))
     intensity = settings.intensity.model_copy(update={"windows": windows})
     return settings.model_copy(update={"intensity": intensity}), decisions
+
+
+def hounsfield_hints(settings: Settings, dataset: AnnotatedDataset) -> list[Problem]:
+    """A warning for each channel that nobody named, that has no window, and whose values look like Hounsfield units.
+
+    Args:
+        settings: with resolved windows.
+        dataset: with raw images.
+    """
+    names = dataset.channel_names
+    if names != unnamed_channels(len(names)):
+        return []
+    fix = (
+        'If they are, call it CT in dataset.json ("channel_names": {{"{number}": "CT"}}), or set a window: '
+        "--set 'intensity.windows.{name}=-160 240'."
+    )
+    return [
+        Problem(
+            str(dataset.cases[0].image.source or dataset.cases[0].name),
+            f"{name} has whole numbers down to {lowest:g}, as of CT in Hounsfield units, and nothing says that they "
+            "are: it is normalised in each volume.",
+            fix.format(number=number, name=name),
+            "warning",
+        )
+        for number, name in enumerate(names)
+        if name not in settings.intensity.windows and (lowest := _lowest_hounsfield(dataset, number)) is not None
+    ]
+
+
+def _lowest_hounsfield(dataset: AnnotatedDataset, channel: int) -> float | None:
+    """The lowest value, where each case holds whole numbers that go down to about that of air."""
+    lowest = 0.0
+    for case in dataset.cases:
+        image = case.image.voxels[:, :, :][..., channel]
+        low, middle = float(image.min()), image[len(image) // 2]
+        if not (_AIR[0] <= low <= _AIR[1] and (middle == np.round(middle)).all()):
+            return None
+        lowest = min(lowest, low)
+    return lowest
 
 
 def _windows_of_start(settings: Settings, names: Sequence[str]) -> Mapping[str, Window | Literal["volume"]]:

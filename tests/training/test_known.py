@@ -43,6 +43,8 @@ def test_where_nobody_named_them_channels_go_by_place_and_classes_by_value():
 def test_other_numbers_of_channels_are_not_the_same_by_place():
     assert known_channels(KIDNEY, ["channel 0"]) == (None,)
     assert known_channels(KIDNEY, ["channel 0", "channel 1", "channel 2"]) == (0, 1, 2)
+    twice = KIDNEY.model_copy(update={"channels": ("MRI", "MRI")})  # from two DICOM series
+    assert known_channels(twice, ["MRI", "MRI"]) == (0, 1)
 
 
 def test_what_a_model_learned_without_names_it_knows_by_place_and_value():

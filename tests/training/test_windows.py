@@ -9,7 +9,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
 from keras_unet3d.training import windows
 from keras_unet3d.training.settings import Settings, read_settings
-from keras_unet3d.training.windows import resolve_windows
+from keras_unet3d.training.windows import hounsfield_hints, resolve_windows
 from keras_unet3d.volumes.intensity import Window
 from keras_unet3d.volumes.volume import Grid, Volume
 
@@ -106,6 +106,23 @@ def test_one_value_is_no_window():
 def test_a_channel_that_is_not_there_is_named():
     with pytest.raises(InputError, match=r"intensity\.windows\.ct: no channel is called so; there are CT, PET\."):
         resolve_windows(read_settings(None, {"intensity.windows.ct": "volume"}), dataset(channels=("CT", "PET")))
+
+
+def test_whole_numbers_from_air_on_that_nobody_named_are_asked_about():
+    air = ramp(0, 100, background=-1000)
+    (hint,) = hounsfield_hints(Settings(), dataset(air, channels=("channel 0",)))
+    assert hint.severity == "warning"
+    assert hint.found.startswith("channel 0 has whole numbers down to -1000, as of CT")
+    name, value = hint.fix.split("--set '")[1].removesuffix("'.").split("=")
+    said, _ = resolve_windows(read_settings(None, {name: value}), dataset(air, channels=("channel 0",)))
+    assert said.intensity.windows["channel 0"].low == -160
+    for settings, cases, channel in (
+        (said, [air], "channel 0"),
+        (Settings(), [air], "MRI"),
+        (Settings(), [air, ramp(0, 100, background=-10)], "channel 0"),
+        (Settings(), [case(air.image.voxels + 0.5, air.class_index)], "channel 0"),
+    ):
+        assert not hounsfield_hints(settings, dataset(*cases, channels=(channel,)))
 
 
 @pytest.fixture
