@@ -75,6 +75,7 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     Raises:
         InputError: if settings do not fit the cases.
     """
+    from keras_unet3d.training.held_out import held_out_decision
     from keras_unet3d.training.known import resolve_start
     from keras_unet3d.training.plan import median_spacing, resolve
     from keras_unet3d.training.runtime import prepare_runtime
@@ -90,9 +91,10 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     resolved, decisions = resolve(settings, [labels_of(case, working) for case in read], spacing, **machine._asdict())
     resolved, windows = resolve_windows(resolved, read)
     loss_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
+    held_out = held_out_decision(read.cases, resolved.hold_out, working)
     begun, doubtful = resolve_start(resolved, read)
     read = replace(read, warnings=(*read.warnings, *doubtful, *hounsfield_hints(resolved, read)))
-    return FitPlan(read, summarize(read), resolved, (*begun, *chosen, *decisions, *windows))
+    return FitPlan(read, summarize(read), resolved, (*begun, *chosen, *decisions, *windows, *held_out))
 
 
 def loss_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequence[float]:

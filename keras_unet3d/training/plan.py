@@ -195,8 +195,11 @@ def _sigma(typical: Sequence[int], size: str) -> tuple[float, str]:
 
 def _class_weights(dice: float) -> tuple[str, str]:
     if dice:
-        return "equal", "soft Dice weighs small classes as much as large ones already"
-    return "balanced", "cross entropy alone would give up small classes"
+        return (
+            "equal",
+            "soft Dice weighs small classes as much as large ones already, and tiles meet each equally often",
+        )
+    return "balanced", "cross entropy alone would give up small classes, though tiles meet each equally often"
 
 
 def _rate(settings: Settings, normalization: str) -> tuple[float, str]:
