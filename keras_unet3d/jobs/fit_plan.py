@@ -77,12 +77,13 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     """
     from keras_unet3d.training.held_out import held_out_decision
     from keras_unet3d.training.known import resolve_start
-    from keras_unet3d.training.plan import median_spacing, resolve
+    from keras_unet3d.training.plan import resolve
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.start import with_network_of_start
     from keras_unet3d.training.windows import hounsfield_hints, resolve_windows
     from keras_unet3d.training.working_spacing import labels_of, resolve_spacing
+    from keras_unet3d.volumes.spacing import median_spacing
 
     settings, chosen = resolve_spacing(with_network_of_start(settings or Settings()), read.cases)
     working = settings.resampled_to

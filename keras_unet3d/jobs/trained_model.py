@@ -9,6 +9,7 @@ from keras_unet3d.errors import UNet3DError
 from keras_unet3d.jobs.exporting import serving_sentence
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
 from keras_unet3d.serving.served_folder import name_to_server
+from keras_unet3d.volumes.spacing import median_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,6 @@ def facts_of_data(plan: FitPlan) -> dict[str, Any]:
 
 def describe(plan: FitPlan, report: dict[str, Any]) -> ModelDescription:
     """What is trained by a plan, with what the training reports of itself."""
-    from keras_unet3d.training.plan import median_spacing
-
     settings, scheme = plan.settings, plan.dataset.scheme
     network, working = settings.network, settings.resampled_to
     spacing, unit = median_spacing([case.image.grid for case in plan.dataset])

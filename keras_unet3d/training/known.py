@@ -9,6 +9,9 @@ from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.serving.description import ModelDescription, read_description
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.working_spacing import working_grid
+from keras_unet3d.volumes.spacing import Spacing, unusual_spacing
+from keras_unet3d.wording import counted
 
 Places = tuple[int | None, ...]
 """For each channel or class of the data, which of the model's it is; None for a new one."""
@@ -71,7 +74,20 @@ def resolve_start(settings: Settings, dataset: AnnotatedDataset) -> tuple[list[D
             found = f"none of its {what} ({', '.join(theirs)}) is in the data."
             fix = "They are told by their names: give them the same ones in dataset.json, or begin without a model."
             problems.append(Problem(settings.start, found, fix, "warning"))
-    return [Decision("start", settings.start, known.sentence)], problems
+    return [Decision("start", settings.start, known.sentence)], problems + _unusual(settings, description, dataset)
+
+
+def _unusual(settings: Settings, description: ModelDescription, dataset: AnnotatedDataset) -> list[Problem]:
+    """Cases whose voxels are far longer or shorter than those that the model knows."""
+    grids = [working_grid(case, settings.resampled_to) for case in dataset]
+    found = [unusual_spacing(grid, description.spacing, description.unit) for grid in grids]
+    told = [(case, sentence) for case, sentence in zip(dataset, found, strict=True) if sentence]
+    if not told:
+        return []
+    (case, sentence), *others = told
+    more = f" So are those of {counted(len(others), 'other case')}." if others else ""
+    fix = f"--working-spacing '{Spacing(description.spacing or (1, 1, 1), description.unit)}' resamples them."
+    return [Problem(str(case.image.source or case.name), f"{sentence}.{more}", fix, "warning")]
 
 
 def _known_classes(ours: LabelScheme, theirs: LabelScheme) -> Places:

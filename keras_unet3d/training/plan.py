@@ -17,10 +17,8 @@ from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
 from keras_unet3d.training.step_memory import must_recompute, step_memory
 from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile, usual_tile
-from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Triple
-from keras_unet3d.volumes.units import IN_MM
-from keras_unet3d.volumes.volume import Grid
 from keras_unet3d.wording import counted
 
 CPU_TILE_VOXELS = 128_000
@@ -334,38 +332,3 @@ def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bo
         return f"and {whose}, which returns {named(returned)}, {labels}"
     where = "a GPU" if has_gpu else "a CPU"
     return f"at most {limit:,} voxels on {where}, edges of about equal length in space, {labels}"
-
-
-def median_spacing(grids: Sequence[Grid]) -> tuple[tuple[float, float, float], str]:
-    """The median spacing along each of z, y, x, in the unit of the first grid, and that unit."""
-    unit = grids[0].unit
-    z, y, x = (float(value) for value in np.median([grid.in_unit(unit).spacing for grid in grids], axis=0))
-    return (z, y, x), unit
-
-
-def unusual_spacing(grid: Grid, trained: Sequence[float] | None, unit: str, factor: float = 1.5) -> str | None:
-    """A sentence where voxels differ from those trained on by more than `factor` along an axis; None where not.
-
-    A plain TIFF says nothing about its voxels, and nothing is said about it.
-
-    Spacings in different units, or in none, can only be compared by the ratio of their axes.
-
-    Args:
-        grid: of the image.
-        trained: the spacing that was trained on, along z, y, x; None where unknown.
-        unit: of `trained`.
-        factor: what is still usual.
-    """
-    if trained is None or grid.carries_no_space:
-        return None
-    here = np.asarray(grid.spacing) * IN_MM.get(grid.unit, 1.0)
-    there = np.asarray(trained) * IN_MM.get(unit, 1.0)
-    if not (grid.unit and unit):
-        here, there = here / here.min(), there / there.min()
-    ratios = np.maximum(here / there, there / here)
-    if ratios.max() <= factor:
-        return None
-    return (
-        f"voxels of {named(grid.spacing, grid.unit)} differ from those trained on, {named(trained, unit)}, "
-        f"{ratios.max():.1f} times along {AXES[int(ratios.argmax())]}. Resample the image, or expect worse results"
-    )

@@ -79,3 +79,19 @@ def test_what_is_known_is_a_decision_and_nothing_a_warning(names, scheme, warned
     assert [problem.found[: len(text)] for problem, text in zip(problems, warned, strict=True)] == warned
     assert all(problem.severity == "warning" for problem in problems)
     assert resolve_start(read_settings(None), dataset) == ([], [])
+
+
+def test_voxels_far_from_those_that_the_model_knows_are_warned_of():
+    """The hippocampus has voxels of 1 mm; resampled to that, nothing is unusual."""
+    cases = [
+        AnnotatedCase(name, Volume(np.zeros((4, 4, 4, 1)), Grid((4, 4, 4), (z, 1, 1), unit="mm")), np.zeros((4, 4, 4)))
+        for name, z in (("a", 1), ("b", 3), ("c", 3))
+    ]
+    dataset = AnnotatedDataset(tuple(cases), unnamed(0, 1, 2), ("channel 0",))
+    settings = {"start": str(MODELS / "hippocampus")}
+    _, (problem,) = resolve_start(read_settings(None, settings), dataset)
+    assert (problem.file, problem.severity) == ("b", "warning")
+    assert "3.0 times along z" in problem.found
+    assert "1 other case." in problem.found
+    assert problem.fix == "--working-spacing 'x=1 y=1 z=1 mm' resamples them."
+    assert resolve_start(read_settings(None, settings | {"working_spacing": "x=1 y=1 z=1 mm"}), dataset)[1] == []
