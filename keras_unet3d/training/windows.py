@@ -99,6 +99,8 @@ def _lowest_hounsfield(dataset: AnnotatedDataset, channel: int) -> float | None:
     """The lowest value, where each case holds whole numbers that go down to about that of air."""
     lowest = 0.0
     for case in dataset.cases:
+        if case.image.voxels.dtype.kind == "u":  # of a large image, of which nothing is read for this
+            return None
         image = case.image.voxels[:, :, :][..., channel]
         low, middle = float(image.min()), image[len(image) // 2]
         if not (_AIR[0] <= low <= _AIR[1] and (middle == np.round(middle)).all()):
