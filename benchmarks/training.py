@@ -99,7 +99,7 @@ def tiles(_arguments: argparse.Namespace) -> None:
             at = np.linspace(0, length - 1, count + 2)[1:-1].astype(int)
             np.moveaxis(class_index, axis, 0)[at] = 0
         volume = TrainingVolume("paper", np.zeros((1, 1, 1, 3), np.float32), class_index, spacing)
-        choice = choose_tile([volume], spacing, size, 0)
+        choice = choose_tile([volume], spacing, size)
         rows = {
             "anywhere, uniformly": (PAPER_TILE, uniform(class_index, np.array(PAPER_TILE) - 88)),
             "around labels": (PAPER_TILE, labelled_voxels([volume], np.array([PAPER_TILE]) - 88)[0]),

@@ -168,8 +168,8 @@ def command(
     DATASET is a folder with dataset.json (Decathlon or nnU-Net), or with images/ and labels/ (or imagesTr/ and
     labelsTr/) in which names match. What is not set is decided from the data, and said.
 
-    Ctrl-C ends the training early, keeps the best weights and exports them. The same command again continues a training
-    that was killed.
+    Ctrl-C ends the training early, keeps the best weights and exports them; with --folds it exports nothing. The same
+    command again continues a training that was killed, and folds that were interrupted.
 
     \b
     Examples:

@@ -147,6 +147,11 @@ def load_case(dataset: Dataset, case: Case, scheme: LabelScheme, meaning: Meanin
     return _annotated(case, image, labels, scheme, meaning or Meaning())
 
 
+def unnamed_channels(count: int) -> tuple[str, ...]:
+    """What channels are called that nobody named."""
+    return tuple(f"channel {number}" for number in range(count))
+
+
 def _annotated(case: Case, image: Volume, labels: Volume, scheme: LabelScheme, meaning: Meaning) -> AnnotatedCase:
     return AnnotatedCase(case.name, image, meaning.class_index(labels.voxels, scheme, case.name))
 
@@ -191,4 +196,4 @@ def _channel_names(dataset: Dataset, cases: list[AnnotatedCase]) -> tuple[str, .
         return dataset.channel_names
     if image.channels and all(case.image.channels == image.channels for case in cases):
         return image.channels
-    return tuple(f"channel {number}" for number in range(image.voxels.shape[3]))
+    return unnamed_channels(image.voxels.shape[3])

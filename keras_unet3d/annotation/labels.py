@@ -108,10 +108,7 @@ class LabelScheme:
         if unlabeled is None:
             unlabeled = unlabeled_among(segments)
         classes = sorted(set(values) - {unlabeled})
-        default = {0: "background"}
-        names = [
-            segments[value].name if value in segments else default.get(value, f"label {value}") for value in classes
-        ]
+        names = [segments[value].name if value in segments else _unnamed(value) for value in classes]
         scheme = cls(tuple(classes), _distinct(names, classes), unlabeled=unlabeled)
         return scheme.with_colours(segments)
 
@@ -119,6 +116,11 @@ class LabelScheme:
     def classes(self) -> int:
         """How many classes there are."""
         return len(self.values)
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether nobody named the classes: they are called as `from_values` calls them."""
+        return self.names == tuple(map(_unnamed, self.values))
 
     @property
     def background(self) -> int | None:
@@ -268,6 +270,10 @@ def _value_and_name(key: str, item: Any) -> tuple[int, str]:
     raise InputError(
         f'Expected labels such as {{"0": "background"}} or {{"background": 0}}. Received: {{{key!r}: {item!r}}}'
     )
+
+
+def _unnamed(value: int) -> str:
+    return "background" if value == 0 else f"label {value}"
 
 
 def _distinct(names: list[str], values: list[int]) -> tuple[str, ...]:

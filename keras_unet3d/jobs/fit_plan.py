@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keras_unet3d.annotation import (
@@ -75,12 +75,15 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     Raises:
         InputError: if settings do not fit the cases.
     """
-    from keras_unet3d.training.plan import median_spacing, resolve
+    from keras_unet3d.training.held_out import held_out_decision
+    from keras_unet3d.training.known import resolve_start
+    from keras_unet3d.training.plan import resolve
     from keras_unet3d.training.runtime import prepare_runtime
     from keras_unet3d.training.settings import Settings
     from keras_unet3d.training.start import with_network_of_start
-    from keras_unet3d.training.windows import resolve_windows
+    from keras_unet3d.training.windows import hounsfield_hints, resolve_windows
     from keras_unet3d.training.working_spacing import labels_of, resolve_spacing
+    from keras_unet3d.volumes.spacing import median_spacing
 
     settings, chosen = resolve_spacing(with_network_of_start(settings or Settings()), read.cases)
     working = settings.resampled_to
@@ -89,7 +92,10 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     resolved, decisions = resolve(settings, [labels_of(case, working) for case in read], spacing, **machine._asdict())
     resolved, windows = resolve_windows(resolved, read)
     loss_weights(resolved, read.scheme, [1] * read.scheme.classes)  # wrong names are found before work starts
-    return FitPlan(read, summarize(read), resolved, (*chosen, *decisions, *windows))
+    held_out = held_out_decision(read.cases, resolved.hold_out, working)
+    begun, doubtful = resolve_start(resolved, read)
+    read = replace(read, warnings=(*read.warnings, *doubtful, *hounsfield_hints(resolved, read)))
+    return FitPlan(read, summarize(read), resolved, (*begun, *chosen, *decisions, *windows, *held_out))
 
 
 def loss_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequence[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, class_counts, read_dataset
+from keras_unet3d.annotation import Dataset, Meaning, class_counts, read_dataset
 from keras_unet3d.jobs.exporting import check_destination
 from keras_unet3d.jobs.fit_plan import FitPlan, loss_weights, plan_fit
 from keras_unet3d.jobs.fit_run import fingerprint_of, opened_run
@@ -133,7 +133,10 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     listener.say("Exporting the model, and trying what was exported …")
     with written_whole(run.folder / "model.keras") as file:
         trained.model.save(file)
-    version = export_trained([trained.model], plan, report, parted.training, models)
+    if not trained.has_time:
+        listener.say("No time is left to compare its labels in bfloat16 with those in float32: it is used in float32.")
+    compared = parted.training if trained.has_time else ()
+    version = export_trained([trained.model], plan, report, compared, models)
     name_trained(version, listener)
     run.finish()
     page = write_fit_report(run.folder, version, plan, parted, trained.model, listener)
@@ -175,18 +178,19 @@ def train(
     settings, scheme = plan.settings, plan.dataset.scheme
     counts = sum(class_counts(volume.class_index, scheme.classes) for volume in volumes)
     weights = loss_weights(settings, scheme, counts)
-    start = _start(settings, plan.dataset.channel_names, scheme, circumstances.listener)
+    start = _start(plan, circumstances.listener)
     return Training(settings, volumes, held_out, scheme, weights, circumstances, start).run()
 
 
-def _start(settings: Settings, channels: Sequence[str], scheme: LabelScheme, listener: Listener) -> Start | None:
+def _start(plan: FitPlan, listener: Listener) -> Start | None:
     """The model that training begins with."""
     from keras_unet3d.serving.saved_model import load_model
+    from keras_unet3d.training.known import Known
     from keras_unet3d.training.start import Start
 
-    if settings.start is None:
+    if plan.settings.start is None:
         return None
-    loaded = load_model(settings.start)
-    start = Start.of(loaded.network, loaded.description, channels, scheme.names)
-    listener.say(f"Training begins with the weights of {loaded.path}: {start.sentence}.")
-    return start
+    loaded = load_model(plan.settings.start)
+    known = Known.of(loaded.description, plan.dataset.channel_names, plan.dataset.scheme)
+    listener.say(f"Training begins with the weights of {loaded.path}.")
+    return Start(loaded.network, known.channels, known.classes)

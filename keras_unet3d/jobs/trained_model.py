@@ -9,6 +9,7 @@ from keras_unet3d.errors import UNet3DError
 from keras_unet3d.jobs.exporting import serving_sentence
 from keras_unet3d.serving.description import ModelDescription, TileGeometry, describe_classes
 from keras_unet3d.serving.served_folder import name_to_server
+from keras_unet3d.volumes.spacing import median_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,6 @@ def facts_of_data(plan: FitPlan) -> dict[str, Any]:
 
 def describe(plan: FitPlan, report: dict[str, Any]) -> ModelDescription:
     """What is trained by a plan, with what the training reports of itself."""
-    from keras_unet3d.training.plan import median_spacing
-
     settings, scheme = plan.settings, plan.dataset.scheme
     network, working = settings.network, settings.resampled_to
     spacing, unit = median_spacing([case.image.grid for case in plan.dataset])
@@ -68,7 +67,7 @@ def export_trained(
         networks: in float32; at least one.
         plan: of each.
         report: of the training.
-        volumes: to compare the labels of both precisions on.
+        volumes: to compare the labels of both precisions on; none compares nothing.
         folder: of the model.
 
     Raises:
@@ -91,6 +90,8 @@ def _with_agreement(
     description: ModelDescription, models: Sequence[Any], volumes: Sequence[TrainingVolume]
 ) -> ModelDescription:
     """See on training volumes whether bfloat16 gives the labels of float32."""
+    if not volumes:
+        return description
     from keras_unet3d.inference.agreement import precision_agreement
     from keras_unet3d.network.statistics import with_current_statistics
 

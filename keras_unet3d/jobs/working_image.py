@@ -84,7 +84,7 @@ def _check_channels(volume: Volume, description: ModelDescription) -> None:
 
 
 def _unusual(volume: Volume, description: ModelDescription) -> tuple[str, ...]:
-    from keras_unet3d.training.plan import unusual_spacing
+    from keras_unet3d.volumes.spacing import unusual_spacing
 
     unusual = unusual_spacing(volume.grid, description.spacing, description.unit)
     return (f"{volume.source or 'the image'}: {unusual}.",) if unusual else ()

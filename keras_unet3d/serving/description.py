@@ -21,7 +21,7 @@ from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import INTENSITY_RULE, Intensities, Window
 from keras_unet3d.volumes.spacing import Spacing
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raised whenever an older package would read a model wrongly, or this one an older model."""
 
 AGREEING_DICE = 0.999
@@ -130,7 +130,8 @@ class IntensityDescription(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rule: Literal[
-        "mean and standard deviation of each channel over the whole volume, values drawn in to 30 standard deviations"
+        "mean and standard deviation of each channel over the whole volume, once values are drawn in to 10 standard "
+        "deviations; normalised values are drawn in to 30"
     ] = INTENSITY_RULE
     windows: dict[str, Window] = {}
 
@@ -187,7 +188,7 @@ class ModelDescription(BaseModel):
     axis_order: tuple[Literal["z"], Literal["y"], Literal["x"], Literal["channel"]] = ("z", "y", "x", "channel")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     package_version: str = Field(default_factory=package_version)
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
 
     @model_validator(mode="after")
     def _check(self) -> "ModelDescription":

@@ -8,7 +8,7 @@ from keras_unet3d.serving.facts import model_facts
 from keras_unet3d.serving.zoo_axes import zoo_axes
 from keras_unet3d.serving.zoo_description import Publication
 from keras_unet3d.volumes.axes import named
-from keras_unet3d.volumes.intensity import LIMIT
+from keras_unet3d.volumes.intensity import FARTHEST, LIMIT
 
 _ELSEWHERE = re.compile(r"\[([^]]*)\]\((?![a-z]+:)[^)]*\)")
 """A link to a place that the package does not hold."""
@@ -58,10 +58,10 @@ def _intensities(description: ModelDescription) -> str:
         )
     return (
         "Intensities are normalised by mean and standard deviation of each channel over the whole image "
-        f"(`zero_mean_unit_variance`); the weights draw in what lies more than {LIMIT:.0f} of these from the mean. The "
-        "model itself measures them anew once such outliers are drawn in, for which the format has no words: where "
-        "none lie there, as in most images, it is the same. Remove hot pixels first, or leave that to "
-        "`unet3d segment`."
+        f"(`zero_mean_unit_variance`); the weights draw in what lies more than {FARTHEST:.0f} of these from the mean. "
+        f"The model itself measures them anew once what lies more than {LIMIT:.0f} from it is drawn in, for which the "
+        "format has no words: where nothing lies there, as in most images, it is the same. Remove hot pixels first, or "
+        "leave that to `unet3d segment`."
     )
 
 

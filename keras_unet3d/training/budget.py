@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 
-EXPORT_SHARE, EXPORT_SECONDS = 0.03, 15.0
-"""What is kept back of the minutes for writing the model: a share of them, this many seconds at most."""
-VALIDATION_SHARE = 0.25
-"""The share of the minutes that is kept back for the last validation at most, however long one takes."""
+EXPORT_SHARE, EXPORT_SECONDS = 0.5, 15.0
+"""What is kept back of the minutes for writing the model: so many seconds, which tracing its graph takes for whatever
+network; of very few minutes a share."""
+MEASURED_SHARE = 0.25
+"""The share of the minutes that is kept back at most for what else comes after the last step, however long it takes."""
 
 
 class Budget:
@@ -32,7 +33,7 @@ class Budget:
             raise ValueError(f"Expected minutes or steps, not both. Received: minutes={minutes}, steps={steps}")
         self.steps = steps
         self._total = (minutes or 0.0) * 60
-        self._last_validation = 0.0
+        self._measured = 0.0
         self._clock = clock
         self._start = (clock() if start is None else start) - seconds_used
 
@@ -42,8 +43,8 @@ class Budget:
         return self._clock() - self._start
 
     def keep_back(self, seconds: float) -> None:
-        """Leave so much time for the validation that comes after the last step."""
-        self._last_validation = min(seconds, VALIDATION_SHARE * self._total)
+        """Leave so much time for what comes between the last step and writing: validation, statistics, comparison."""
+        self._measured = min(seconds, MEASURED_SHARE * self._total)
 
     def progress(self, step: int) -> float:
         """Share of the budget that is used when `step` steps are done; 1 or more when it is over."""
@@ -55,7 +56,15 @@ class Budget:
             return (self.steps - step) / steps_per_second if steps_per_second else float("inf")
         return max(self._seconds - self.seconds_used, 0.0)
 
+    def leaves(self, seconds: float) -> bool:
+        """Whether so much time is left now beside that for writing the model; always, where steps bound the run."""
+        return self.steps is not None or self.seconds_used + seconds <= self._total - self._writing
+
+    @property
+    def _writing(self) -> float:
+        return min(EXPORT_SHARE * self._total, EXPORT_SECONDS)
+
     @property
     def _seconds(self) -> float:
         """When the last step is to be done."""
-        return self._total - min(EXPORT_SHARE * self._total, EXPORT_SECONDS) - self._last_validation
+        return self._total - self._writing - self._measured

@@ -13,6 +13,7 @@ from keras_unet3d.annotation.folds import hold_out
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices
 from keras_unet3d.errors import InputError
+from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.working_spacing import labels_of, resampled_case, working_grid
 from keras_unet3d.volumes.box import Triple
@@ -95,24 +96,69 @@ def part(cases: Sequence[AnnotatedCase], mode: Mode, preparation: Preparation = 
         InputError: if cases are to be held out and only one has labels.
     """
     cases = [preparation.surrounded(case) for case in cases]
+    return _chosen(cases, mode, preparation.spacing).parted(cases, preparation)
+
+
+def held_out_decision(cases: Sequence[AnnotatedCase], mode: Mode, spacing: Spacing | None) -> list[Decision]:
+    """What `part` will hold out, where that is not set; nothing is read or normalised for it.
+
+    Raises:
+        InputError: as `part`.
+    """
+    chosen = _chosen(cases, mode, spacing)
+    reason = chosen.sentence[0].lower() + chosen.sentence[1:].rstrip(".")
+    return [Decision("hold_out", chosen.what, reason)] if mode == "auto" else []
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """What is held out.
+
+    Attributes:
+        what: kind of it.
+        sentence: for people.
+        images: names of those that are held out, where cases are.
+        maps: the labels to learn from and those to validate on, of each case, where slices are.
+    """
+
+    what: Mode
+    sentence: str
+    images: frozenset[str] = frozenset()
+    maps: Sequence[tuple[NDArray[np.int16], NDArray[np.int16]]] = ()
+
+    def parted(self, cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut:
+        """The volumes of the cases, parted so."""
+        volumes = [preparation.volume(case) for case in cases]
+        if not self.maps:
+            out = [case.image_name in self.images for case in cases]
+            kept, held = (
+                [volume for volume, left in zip(volumes, out, strict=True) if left == which] for which in (False, True)
+            )
+            return HeldOut(tuple(kept), tuple(held), self.sentence)
+        pairs = list(zip(volumes, self.maps, strict=True))
+        training = [replace(volume, class_index=labels) for volume, (labels, _) in pairs]
+        validation = [
+            replace(volume, class_index=labels) for volume, (_, labels) in pairs if (labels != UNLABELED).any()
+        ]
+        return HeldOut(tuple(training), tuple(validation), self.sentence)
+
+
+def _chosen(cases: Sequence[AnnotatedCase], mode: Mode, spacing: Spacing | None) -> _Choice:
     labelled = sum(map(bool, _classes_of_images(cases).values()))
     if mode == "cases" and labelled < 2:
         raise InputError(
             "hold_out = 'cases' needs at least two cases with labels; the dataset has one. Hold out slices instead."
         )
-    parted = None
+    choice = None
     if mode == "cases" or (mode == "auto" and labelled >= ENOUGH_CASES):
-        parted = _part_cases(cases, preparation)
-    if parted is None and mode in ("auto", "slices"):
-        parted = _part_slices(cases, preparation)
-    if parted is not None:
-        return parted
+        choice = _chosen_cases(cases)
+    if choice is None and mode in ("auto", "slices"):
+        choice = _chosen_slices(cases, spacing)
     why = "as set" if mode == "nothing" else "the labels are too few to spare any"
-    volumes = tuple(map(preparation.volume, cases))
-    return HeldOut(volumes, (), f"Nothing is held out for validation: {why}.")
+    return choice or _Choice("nothing", f"Nothing is held out for validation: {why}.")
 
 
-def _part_cases(cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut | None:
+def _chosen_cases(cases: Sequence[AnnotatedCase]) -> _Choice | None:
     """Spare labelled cases, evenly spread; the first such choice that loses no class, None where each does."""
     classes = _classes_of_images(cases)
     labelled = [image for image, found in classes.items() if found]
@@ -122,24 +168,15 @@ def _part_cases(cases: Sequence[AnnotatedCase], preparation: Preparation) -> Hel
         chosen = {labelled[(place + shift) % len(labelled)] for place in places}
         kept = [found for image, found in classes.items() if image not in chosen]
         if set().union(*kept) == set().union(*classes.values()):
-            return _without_cases(cases, chosen, preparation)
+            names = ", ".join(image for image in classes if image in chosen)
+            sentence = f"Held out for validation: {len(chosen)} of {len(classes)} cases ({names})."
+            return _Choice("cases", sentence, images=frozenset(chosen))
     return None
 
 
-def _without_cases(cases: Sequence[AnnotatedCase], chosen: set[str], preparation: Preparation) -> HeldOut:
-    volumes = [(case.image_name, preparation.volume(case)) for case in cases]
-    images = list(dict.fromkeys(image for image, _ in volumes))
-    names = ", ".join(image for image in images if image in chosen)
-    return HeldOut(
-        tuple(volume for image, volume in volumes if image not in chosen),
-        tuple(volume for image, volume in volumes if image in chosen),
-        f"Held out for validation: {len(chosen)} of {len(images)} cases ({names}).",
-    )
-
-
-def _part_slices(cases: Sequence[AnnotatedCase], preparation: Preparation) -> HeldOut | None:
+def _chosen_slices(cases: Sequence[AnnotatedCase], spacing: Spacing | None) -> _Choice | None:
     """Deal the slices of all cases in order; None where there are too few, or a class would be lost."""
-    slices = [_Slices(case, preparation.spacing) for case in cases]
+    slices = [_Slices(case, spacing) for case in cases]
     dealt = [(number, axis, index) for number, each in enumerate(slices) for axis, index in each.annotated]
     if len(dealt) < FEWEST_SLICES:
         return None
@@ -150,15 +187,7 @@ def _part_slices(cases: Sequence[AnnotatedCase], preparation: Preparation) -> He
         maps.append(each.parted(AnnotatedSlices(z, y, x)))
     if _values(*(labels for both in maps for labels in both)) != _values(*(learned for learned, _ in maps)):
         return None
-    volumes = [preparation.volume(case) for case in cases]
-    training = [replace(volume, class_index=labels) for volume, (labels, _) in zip(volumes, maps, strict=True)]
-    validation = [
-        replace(volume, class_index=labels)
-        for volume, (_, labels) in zip(volumes, maps, strict=True)
-        if (labels != UNLABELED).any()
-    ]
-    sentence = f"Held out for validation: {len(chosen)} of {len(dealt)} annotated slices."
-    return HeldOut(tuple(training), tuple(validation), sentence)
+    return _Choice("slices", f"Held out for validation: {len(chosen)} of {len(dealt)} annotated slices.", maps=maps)
 
 
 class _Slices:

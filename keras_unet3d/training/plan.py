@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf, prod
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from keras_unet3d.augmentation.settings import PAPER_SIGMA
 from keras_unet3d.errors import InputError
@@ -16,10 +20,8 @@ from keras_unet3d.training.sampling import Labelled
 from keras_unet3d.training.settings import Settings, validated
 from keras_unet3d.training.step_memory import must_recompute, step_memory
 from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile, usual_tile
-from keras_unet3d.volumes.axes import AXES, named
+from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Triple
-from keras_unet3d.volumes.units import IN_MM
-from keras_unet3d.volumes.volume import Grid
 from keras_unet3d.wording import counted
 
 CPU_TILE_VOXELS = 128_000
@@ -31,6 +33,9 @@ SIGMA_OF_EDGE = 0.038
 """Displacement at a control point as a share of the mean edge of a volume."""
 BFLOAT16_FILTERS = 8
 """Base filters of a network that is trained in bfloat16, at least: with 2, on a CPU, losses stopped being numbers."""
+HELD, HOLDING = 0.8, 0.9
+"""A tile holds whole volumes where it holds the typical one, and of nine in ten at least four fifths of each edge: few
+cases of the hippocampus are longer than their tile, by less than that."""
 FIRST_TILE_SHARE = 0.375
 """Of the voxels of a tile, those of the tiles that training begins with, at most."""
 SHORT_MINUTES = 20.0
@@ -49,6 +54,54 @@ class Decision:
         return f"{self.setting} = {self.value}: {self.reason}"
 
 
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What is decided from.
+
+    Attributes:
+        given: settings as the user gave them.
+        volumes: to learn from.
+        spacing: the median distance between voxel centres along z, y, x.
+        has_gpu: whether TensorFlow sees a GPU.
+        devices: that share each step.
+        memory: bytes that a step may take on one of them.
+        bfloat16: whether they compute faster in it.
+    """
+
+    given: Settings
+    volumes: Sequence[Labelled]
+    spacing: tuple[float, float, float]
+    has_gpu: bool
+    devices: int
+    memory: float
+    bfloat16: bool
+
+    @cached_property
+    def lengths(self) -> NDArray[np.integer]:
+        """Voxels of each volume along z, y, x."""
+        return np.array([volume.class_index.shape for volume in self.volumes])
+
+    @cached_property
+    def typical(self) -> list[int]:
+        """Of the median volume."""
+        return [int(length) for length in np.median(self.lengths, axis=0)]
+
+    @property
+    def size(self) -> str:
+        """The same, for people."""
+        return named(self.typical)
+
+    @property
+    def parts(self) -> int:
+        """Of a batch, each of which a device computes at once."""
+        return self.devices * self.given.accumulate
+
+    @property
+    def tile_voxels(self) -> int:
+        """Of a zero-padded tile, at most."""
+        return GPU_TILE_VOXELS if self.has_gpu else CPU_TILE_VOXELS
+
+
 def resolve(
     settings: Settings,
     volumes: Sequence[Labelled],
@@ -59,7 +112,7 @@ def resolve(
     memory: float = inf,
     bfloat16: bool = False,
 ) -> tuple[Settings, list[Decision]]:
-    """Decide everything that is None.
+    """Decide everything that is None, one after the other: each choice sees those before it.
 
     Args:
         settings: as the user gave them.
@@ -78,80 +131,41 @@ def resolve(
             cannot be shared.
     """
     _check_precision(settings, has_gpu=has_gpu)
-    decisions: list[Decision] = []
-
-    def decided(setting: str, given: Any, choose: Callable[[], tuple[Any, str]]) -> Any:
-        if given is not None:
-            return given
-        value, reason = choose()
-        decisions.append(Decision(setting, named(value) if isinstance(value, tuple) else str(value), reason))
-        return value
-
-    typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
-    size = named(typical)
-    network, optimizer, augmentation = settings.network, settings.optimizer, settings.augmentation
-    parts = devices * settings.accumulate
-
-    filters = decided("network.filters", network.filters, lambda: _filters(settings, has_gpu=has_gpu))
-    precision = decided("precision", settings.precision, lambda: _precision(filters, bfloat16=bfloat16))
-    settings = settings.model_copy(update={"precision": precision})
-    depth = decided("network.depth", network.depth, lambda: _depth(settings, typical))
-    network = network.model_copy(update={"depth": depth})
-    settings = settings.model_copy(update={"network": network})
-    unpooled = decided("network.unpooled", network.unpooled, lambda: _unpooled(settings, typical, spacing))
-    settings = settings.model_copy(update={"network": network.model_copy(update={"unpooled": unpooled})})
-    padding = decided("network.padding", network.padding, lambda: _padding(settings, typical, size))
-    batch_size = decided("batch_size", settings.batch_size, lambda: _batch_size(padding, parts))
-    check_shares(settings, batch_size, devices)
-    geometry = Geometry(padding, depth, unpooled, network.dimensions)
-    size_of_network = NetworkSize(geometry, filters, 1, 2)  # which image and how many classes hardly matters
-
-    def fits(tile: Any) -> Any:
-        return step_memory(settings, size_of_network, tile, batch_size // parts, recompute=True) <= memory
-
-    def choose() -> tuple[Triple, str]:
-        limit = GPU_TILE_VOXELS if has_gpu else CPU_TILE_VOXELS
-        choice = choose_tile(volumes, spacing, size_of_network, limit, fits=fits)
-        return choice.tile, f"volumes of about {size}, {_why_tile(choice, geometry, limit, has_gpu=has_gpu)}"
-
-    tile = decided("tile", settings.tile, choose)
-    first_tile = settings.first_tile or tile
-    if settings.first_tile is None and settings.tile is None and _holds_a_volume(tile, typical, padding):
-        smaller = usual_tile(typical, spacing, geometry, int(FIRST_TILE_SHARE * prod(tile)))
-        if prod(smaller) < prod(tile):
-            first_tile = decided("first_tile", None, lambda: (smaller, _why_first_tile(smaller, tile)))
-    normalization = decided(
-        "network.normalization", network.normalization, lambda: _normalization(tile, typical, padding, size)
-    )
-    sigma = decided("augmentation.displacement_sigma", augmentation.displacement_sigma, lambda: _sigma(typical, size))
-    weights = decided("loss.class_weights", settings.loss.class_weights, lambda: _class_weights(settings.loss.dice))
-    rate = decided("optimizer.learning_rate", optimizer.learning_rate, lambda: _rate(settings, normalization))
-
-    resolved = settings.model_copy(
-        update={
-            "network": network.model_copy(
-                update={
-                    "filters": filters,
-                    "padding": padding,
-                    "unpooled": geometry.unpooled,
-                    "normalization": normalization,
-                }
-            ),
-            "augmentation": replace(augmentation, displacement_sigma=sigma),
-            "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
-            "loss": settings.loss.model_copy(update={"class_weights": weights}),
-            "tile": tile,
-            "first_tile": first_tile,
-            "batch_size": batch_size,
-        }
-    )
-    resolved = validated(resolved.model_dump())
-    if resolved.recompute is None:
-        why = must_recompute(resolved, size_of_network, devices, memory)
-        resolved = resolved.model_copy(update={"recompute": why is not None})
+    if settings.batch_size is not None:
+        check_shares(settings, settings.batch_size, devices)
+    situation = Situation(settings, volumes, spacing, has_gpu, devices, memory, bfloat16)
+    decisions = []
+    for setting, choose in _CHOICES:
+        if attrgetter(setting)(settings) is None:
+            value, reason = choose(settings, situation)
+            settings = _with(settings, setting, value)
+            if reason:
+                shown = named(value) if isinstance(value, tuple) else str(value)
+                decisions.append(Decision(setting, shown, reason))
+    check_shares(settings, settings.batch_size or 1, devices)
+    settings = validated(_with(settings, "network.unpooled", settings.network.geometry.unpooled).model_dump())
+    if settings.recompute is None:
+        why = must_recompute(settings, _size_of_network(settings), devices, memory)
+        settings = _with(settings, "recompute", why is not None)
         if why:
             decisions.append(Decision("recompute", "true", why))
-    return resolved, decisions
+    return settings, decisions
+
+
+def _with(settings: Settings, setting: str, value: Any) -> Settings:
+    """Another value of a setting, whose name may have a dot."""
+    *tables, leaf = setting.split(".")
+    changes = {leaf: value}
+    for table in tables:
+        before = getattr(settings, table)
+        after = before.model_copy(update=changes) if isinstance(before, BaseModel) else replace(before, **changes)
+        changes = {table: after}
+    return settings.model_copy(update=changes)
+
+
+def _size_of_network(settings: Settings) -> NetworkSize:
+    """How much it computes; which image and how many classes hardly matters."""
+    return NetworkSize(settings.network.geometry, settings.network.filters or 0, 1, 2)
 
 
 def _check_precision(settings: Settings, *, has_gpu: bool) -> None:
@@ -170,53 +184,56 @@ UNNORMALISED = 0.2
 """Of those rates, where nothing is normalised: large steps undo what was learned."""
 
 
-def _precision(filters: int, *, bfloat16: bool) -> tuple[str, str]:
-    if not bfloat16:
+def _precision(settings: Settings, situation: Situation) -> tuple[str, str]:
+    if not situation.bfloat16:
         return "float32", "this machine does not compute faster in bfloat16"
-    if filters < BFLOAT16_FILTERS:
+    if (settings.network.filters or 0) < BFLOAT16_FILTERS:
         return "float32", f"with fewer than {BFLOAT16_FILTERS} filters bfloat16 is not exact enough to learn in"
     return "mixed_bfloat16", "this machine computes faster in bfloat16, so that it takes more steps"
 
 
-def _sigma(typical: Sequence[int], size: str) -> tuple[float, str]:
+def _sigma(_settings: Settings, situation: Situation) -> tuple[float, str]:
     """In proportion to the mean edge of a volume, up to the paper's."""
-    edge = prod(typical) ** (1 / 3)
+    edge = prod(situation.typical) ** (1 / 3)
     sigma = min(PAPER_SIGMA, round(SIGMA_OF_EDGE * edge, 1))
     if sigma == PAPER_SIGMA:
         return sigma, "voxels, the paper's"
-    share = f"{SIGMA_OF_EDGE:.1%} of the mean edge of a volume of about {size}"
+    share = f"{SIGMA_OF_EDGE:.1%} of the mean edge of a volume of about {situation.size}"
     return sigma, f"voxels, {share}; the paper's {PAPER_SIGMA:g} suit larger ones"
 
 
-def _class_weights(dice: float) -> tuple[str, str]:
-    if dice:
-        return "equal", "soft Dice weighs small classes as much as large ones already"
-    return "balanced", "cross entropy alone would give up small classes"
+def _class_weights(settings: Settings, _situation: Situation) -> tuple[str, str]:
+    if settings.loss.dice:
+        return (
+            "equal",
+            "soft Dice weighs small classes as much as large ones already, and tiles meet each equally often",
+        )
+    return "balanced", "cross entropy alone would give up small classes, though tiles meet each equally often"
 
 
-def _rate(settings: Settings, normalization: str) -> tuple[float, str]:
+def _rate(settings: Settings, _situation: Situation) -> tuple[float, str]:
     rate, reason = _RATES[settings.optimizer.name]
-    if normalization == "none":
+    if settings.network.normalization == "none":
         rate, reason = rate * UNNORMALISED, f"a {1 / UNNORMALISED:g}th of the usual: nothing is normalised"
     if settings.start is None:
         return rate, reason
     return rate * FINE, f"a {1 / FINE:g}th of the usual: training begins with a model that knows something"
 
 
-def _filters(settings: Settings, *, has_gpu: bool) -> tuple[int, str]:
-    if has_gpu:
+def _filters(settings: Settings, situation: Situation) -> tuple[int, str]:
+    if situation.has_gpu:
         return 32, "the paper's, on a GPU"
     if settings.minutes is not None and settings.minutes < SHORT_MINUTES:
         return 8, f"{settings.minutes:g} minutes on a CPU: more steps of a narrow network learn more"
     return 16, "half the paper's: a CPU takes four times as many steps in the same time"
 
 
-def _depth(settings: Settings, typical: Sequence[int]) -> tuple[int, str]:
+def _depth(settings: Settings, situation: Situation) -> tuple[int, str]:
     if settings.tile is not None:
         return PAPER_DEPTH, f"the paper's, for the tile that is set, {named(settings.tile)}"
     if settings.network.unpooled is not None:
         return PAPER_DEPTH, "the paper's, for the levels that are set not to pool"
-    return choose_depth(typical[_first_axis(settings) :])
+    return choose_depth(situation.typical[_first_axis(settings) :])
 
 
 def _first_axis(settings: Settings) -> int:
@@ -224,11 +241,11 @@ def _first_axis(settings: Settings) -> int:
     return 3 - settings.network.dimensions
 
 
-def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[float]) -> tuple[Triple, str]:
+def _unpooled(settings: Settings, situation: Situation) -> tuple[Triple, str]:
     network, tile = settings.network, settings.tile
     depth = network.geometry.depth
     first = _first_axis(settings)
-    levels, reason = choose_unpooled(typical[first:], spacing[first:], depth)
+    levels, reason = choose_unpooled(situation.typical[first:], situation.spacing[first:], depth)
     z, y, x = (*[depth] * first, *levels)
     unpooled: Triple = (z, y, x)
     paddings: list[Padding] = [network.padding] if network.padding else ["valid", "same"]
@@ -243,23 +260,47 @@ def _unpooled(settings: Settings, typical: Sequence[int], spacing: Sequence[floa
     return unpooled, reason
 
 
-def _padding(settings: Settings, typical: Any, size: str) -> tuple[Padding, str]:
-    padding, reason = _usual_padding(settings, typical, size)
+def _padding(settings: Settings, situation: Situation) -> tuple[Padding, str]:
+    padding, reason = _usual_padding(settings, situation)
     other: Padding = "same" if padding == "valid" else "valid"
     if settings.tile is not None and not _takes(padding, settings) and _takes(other, settings):
         return other, f"the tile that is set, {named(settings.tile)}, fits no other"
     return padding, reason
 
 
-def _batch_size(padding: Padding, parts: int) -> tuple[int, str]:
-    if padding == "same":
+def _batch_size(settings: Settings, situation: Situation) -> tuple[int, str]:
+    parts = situation.parts
+    if settings.network.padding == "same":
         return 2 * parts, f"two small tiles a step{_each(parts)} steady the gradient"
     return parts, f"one large tile a step{_each(parts)}, as in the paper"
 
 
-def _why_first_tile(smaller: Triple, tile: Triple) -> str:
-    times = prod(tile) / prod(smaller)
-    return f"a tile holds a whole volume; in the first half, parts of it, {times:.2g} times as many for the same work"
+def _tile(settings: Settings, situation: Situation) -> tuple[Triple, str]:
+    size, tiles = _size_of_network(settings), (settings.batch_size or 1) // situation.parts
+
+    def fits(tile: Any) -> Any:
+        return step_memory(settings, size, tile, tiles, recompute=True) <= situation.memory
+
+    about = f"volumes of about {situation.size}"
+    if size.geometry.padding == "valid":
+        choice = choose_tile(situation.volumes, situation.spacing, size, fits=fits)
+        return choice.tile, f"{about}, {_why_tile(choice, size.geometry)}"
+    limit, where = situation.tile_voxels, "a GPU" if situation.has_gpu else "a CPU"
+    tile = usual_tile(situation.typical, situation.spacing, size.geometry, limit, fits=fits)
+    return tile, f"{about}, at most {limit:,} voxels on {where}, edges of about equal length in space"
+
+
+def _first_tile(settings: Settings, situation: Situation) -> tuple[Triple, str]:
+    """A smaller one where a tile that was decided holds whole volumes; else the tile itself."""
+    tile = settings.tile or (0, 0, 0)
+    if situation.given.tile is None and _holds_volumes(settings, situation):
+        limit = int(FIRST_TILE_SHARE * prod(tile))
+        smaller = usual_tile(situation.typical, situation.spacing, settings.network.geometry, limit)
+        times = prod(tile) / prod(smaller)
+        if times > 1:
+            many = f"{times:.2g} times as many for the same work"
+            return smaller, f"a tile holds a whole volume; in the first half, parts of it, {many}"
+    return tile, ""
 
 
 def _each(parts: int) -> str:
@@ -290,25 +331,32 @@ def _takes(padding: Padding, settings: Settings) -> bool:
     return settings.tile is None or geometry.takes(settings.tile)
 
 
-def _usual_padding(settings: Settings, typical: Sequence[int], size: str) -> tuple[Padding, str]:
-    first = _first_axis(settings)
+def _usual_padding(settings: Settings, situation: Situation) -> tuple[Padding, str]:
+    first, typical, size = _first_axis(settings), situation.typical, situation.size
     large = all(length >= paper for length, paper in zip(typical[first:], PAPER_TILE[first:], strict=True))
     if large:
         return "valid", f"volumes of about {size} hold the paper's tile, {named(PAPER_TILE)}: no border is invented"
     return "same", f"volumes of about {size} are smaller than the paper's tile, {named(PAPER_TILE)}"
 
 
-def _normalization(tile: Triple, typical: Any, padding: Padding, size: str) -> tuple[str, str]:
-    if _holds_a_volume(tile, typical, padding):
-        return "instance", f"a tile holds a whole volume of about {size}: each is normalised by its own statistics"
+def _normalization(settings: Settings, situation: Situation) -> tuple[str, str]:
+    if _holds_volumes(settings, situation):
+        return (
+            "instance",
+            f"a tile holds a whole volume of about {situation.size}: each is normalised by its own statistics",
+        )
     return "batch", "as in the paper; its statistics are fixed after training, so that tiles leave no seams"
 
 
-def _holds_a_volume(tile: Triple, typical: Sequence[int], padding: Padding) -> bool:
-    return padding == "same" and all(edge >= length for edge, length in zip(tile, typical, strict=True))
+def _holds_volumes(settings: Settings, situation: Situation) -> bool:
+    """Whether a tile holds the typical volume, and of nearly all the others nearly all."""
+    tile = np.array(settings.tile)
+    held = (tile >= HELD * situation.lengths).all(axis=1).mean()
+    return settings.network.padding == "same" and bool((tile >= situation.typical).all() and held >= HOLDING)
 
 
-def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bool) -> str:
+def _why_tile(choice: TileChoice, geometry: Geometry) -> str:
+    """Of an unpadded one."""
     returned = geometry.output_lengths(choice.tile)
     labels = f"in which about {choice.labelled:,.0f} of {prod(returned):,} voxels are labelled on the average"
     if choice.tile != choice.usual:
@@ -316,44 +364,23 @@ def _why_tile(choice: TileChoice, geometry: Geometry, limit: int, *, has_gpu: bo
             f"and labels where they are: {choice.gain:.2g} times as many labelled voxels for the same work as with "
             f"{named(choice.usual)}. It returns {named(returned)}, {labels}"
         )
-    if geometry.padding == "valid":
-        paper = choice.tile == PAPER_TILE
-        whose = "the paper's tile" if paper else f"a tile no larger than the paper's, {named(PAPER_TILE)}"
-        return f"and {whose}, which returns {named(returned)}, {labels}"
-    where = "a GPU" if has_gpu else "a CPU"
-    return f"at most {limit:,} voxels on {where}, edges of about equal length in space, {labels}"
+    smaller = f"a tile no larger than the paper's, {named(PAPER_TILE)}"
+    whose = "the paper's tile" if choice.tile == PAPER_TILE else smaller
+    return f"and {whose}, which returns {named(returned)}, {labels}"
 
 
-def median_spacing(grids: Sequence[Grid]) -> tuple[tuple[float, float, float], str]:
-    """The median spacing along each of z, y, x, in the unit of the first grid, and that unit."""
-    unit = grids[0].unit
-    z, y, x = (float(value) for value in np.median([grid.in_unit(unit).spacing for grid in grids], axis=0))
-    return (z, y, x), unit
-
-
-def unusual_spacing(grid: Grid, trained: Sequence[float] | None, unit: str, factor: float = 1.5) -> str | None:
-    """A sentence where voxels differ from those trained on by more than `factor` along an axis; None where not.
-
-    A plain TIFF says nothing about its voxels, and nothing is said about it.
-
-    Spacings in different units, or in none, can only be compared by the ratio of their axes.
-
-    Args:
-        grid: of the image.
-        trained: the spacing that was trained on, along z, y, x; None where unknown.
-        unit: of `trained`.
-        factor: what is still usual.
-    """
-    if trained is None or grid.carries_no_space:
-        return None
-    here = np.asarray(grid.spacing) * IN_MM.get(grid.unit, 1.0)
-    there = np.asarray(trained) * IN_MM.get(unit, 1.0)
-    if not (grid.unit and unit):
-        here, there = here / here.min(), there / there.min()
-    ratios = np.maximum(here / there, there / here)
-    if ratios.max() <= factor:
-        return None
-    return (
-        f"voxels of {named(grid.spacing, grid.unit)} differ from those trained on, {named(trained, unit)}, "
-        f"{ratios.max():.1f} times along {AXES[int(ratios.argmax())]}. Resample the image, or expect worse results"
-    )
+_CHOICES: tuple[tuple[str, Callable[[Settings, Situation], tuple[Any, str]]], ...] = (
+    ("network.filters", _filters),
+    ("precision", _precision),
+    ("network.depth", _depth),
+    ("network.unpooled", _unpooled),
+    ("network.padding", _padding),
+    ("batch_size", _batch_size),
+    ("tile", _tile),
+    ("first_tile", _first_tile),
+    ("network.normalization", _normalization),
+    ("augmentation.displacement_sigma", _sigma),
+    ("loss.class_weights", _class_weights),
+    ("optimizer.learning_rate", _rate),
+)
+"""In the order in which they are chosen. A choice without a reason is not said."""

@@ -145,14 +145,16 @@ class OptimizerSettings(_Settings):
         learning_rate: at the start.
         momentum: of SGD.
         schedule: how the learning rate falls over the budget: ``"polynomial"`` is (1 − progress)^0.9.
-        clip_norm: gradients longer than this are shortened to it.
+        warm_up_steps: over which the learning rate rises at first.
+        clip_norm: gradients longer than this are shortened to it; 0 leaves all as they are.
     """
 
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float | None = Field(None, gt=0)
     momentum: float = Field(0.99, ge=0, lt=1)
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
-    clip_norm: float = Field(12.0, gt=0)
+    warm_up_steps: int = Field(20, ge=0)
+    clip_norm: float = Field(12.0, ge=0)
 
 
 class LossSettings(_Settings):
@@ -217,13 +219,17 @@ class Settings(_Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _steps_replace_minutes(cls, data: Any) -> Any:
-        return {**data, "minutes": None} if isinstance(data, dict) and data.get("steps") else data
+    def _steps_replace_usual_minutes(cls, data: Any) -> Any:
+        return {"minutes": None, **data} if isinstance(data, dict) and data.get("steps") else data
 
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
         if self.minutes is None and self.steps is None:
             raise ValueError("a training needs an end: give minutes or steps")
+        if None not in (self.minutes, self.steps):
+            raise ValueError(
+                f"minutes = {self.minutes:g} and steps = {self.steps} are two ends of one training. Give one of them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -288,16 +294,17 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None, pr
             raise InputError(
                 f"{path}: not readable as TOML ({error}). Write settings as `--dry-run` prints them."
             ) from error
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            *parents, leaf = name.split(".")
-            branch: Any = tree
-            for parent in parents:
-                branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else None
-            if isinstance(branch, dict):  # what is no table is refused below
-                branch[leaf] = value
-            if name in ("minutes", "steps"):  # the flag wins over what the file says of the other
-                tree.pop("steps" if name == "minutes" else "minutes", None)
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    for end, other in (("minutes", "steps"), ("steps", "minutes")):
+        if end in given:  # which wins over what the file says of the other
+            tree.pop(other, None)
+    for name, value in given.items():
+        *parents, leaf = name.split(".")
+        branch: Any = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else None
+        if isinstance(branch, dict):  # what is no table is refused below
+            branch[leaf] = value
     return validated(tree, f"{path}: " if path else "")
 
 

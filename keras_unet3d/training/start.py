@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.unet import EPSILON
-from keras_unet3d.serving.description import ModelDescription, read_description
+from keras_unet3d.serving.description import read_description
 from keras_unet3d.serving.versions import version_folder
+from keras_unet3d.training.known import Places
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.axes import named
 
@@ -31,25 +32,8 @@ class Start:
     """
 
     network: keras.Model
-    channels: tuple[int | None, ...]
-    classes: tuple[int | None, ...]
-
-    @classmethod
-    def of(
-        cls, network: keras.Model, known: ModelDescription, channels: Sequence[str], classes: Sequence[str]
-    ) -> "Start":
-        """Channels and classes are the same where their names are."""
-        return cls(
-            network,
-            _places(channels, known.channels),
-            _places(classes, [each.name for each in known.classes]),
-        )
-
-    @property
-    def sentence(self) -> str:
-        """What is known already, for people."""
-        known, of = ([number is not None for number in numbers] for numbers in (self.channels, self.classes))
-        return f"{sum(known)} of {len(known)} channels and {sum(of)} of {len(of)} classes are known to it"
+    channels: Places
+    classes: Places
 
 
 def with_network_of_start(settings: Settings) -> Settings:
@@ -155,10 +139,6 @@ def _picked(value: Any, new: Any, numbers: Sequence[int | None], axis: int) -> A
 
 def _shown(value: Any) -> str:
     return repr(named(value) if isinstance(value, tuple) else value)
-
-
-def _places(names: Sequence[str], known: Sequence[str]) -> tuple[int | None, ...]:
-    return tuple(known.index(name) if name in known else None for name in names)
 
 
 def _inputs(layer: keras.layers.Layer) -> list[Any]:

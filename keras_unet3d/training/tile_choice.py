@@ -58,26 +58,24 @@ def choose_tile(
     volumes: Sequence[Labelled],
     spacing: Sequence[float],
     size: NetworkSize,
-    limit: int,
     *,
     fits: Fits = _anything_fits,
 ) -> TileChoice:
     """The tile with the most labelled voxels for its work, among those that are about as much work as the usual one.
 
-    Unpadded, every voxel that a tile returns was seen with all of its surroundings, whatever the shape. Zero-padded, a
-    flat tile sees less of the volume, and learns less though more is labelled (benchmarks/accuracy.md): it keeps the
-    usual shape.
+    Of an unpadded network: every voxel that a tile returns was seen with all of its surroundings, whatever the shape.
+    Zero-padded, a flat tile sees less of the volume, and learns less though more is labelled (benchmarks/accuracy.md):
+    it keeps the usual shape.
 
     Args:
         volumes: that are learned from.
         spacing: distance between voxel centres along z, y, x.
         size: of the network.
-        limit: voxels of a zero-padded tile. Unpadded, the paper's tile is the limit.
         fits: whether a step with a tile fits the memory.
     """
     typical = [int(length) for length in np.median([volume.class_index.shape for volume in volumes], axis=0)]
-    usual = usual_tile(typical, spacing, size.geometry, limit, fits=fits)
-    tiles = _candidates(typical, usual, size) if size.geometry.padding == "valid" else np.array([usual])
+    usual = usual_tile(typical, spacing, size.geometry, fits=fits)
+    tiles = _candidates(typical, usual, size)
     edges = (tiles[:, 0], tiles[:, 1], tiles[:, 2])
     work = np.asarray(size.flop(edges), np.float64)
     usual_work = float(size.flop(usual))
@@ -97,7 +95,7 @@ def usual_tile(
     typical: Sequence[int],
     spacing: Sequence[float],
     geometry: Geometry,
-    limit: int,
+    limit: int = 0,
     *,
     fits: Fits = _anything_fits,
 ) -> Triple:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import keras
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import WorkError
+from keras_unet3d.network.work import NetworkSize
+from keras_unet3d.training.after import comparison_flop, flop_per_second
 from keras_unet3d.training.augmentation_place import AugmentationPlace
 from keras_unet3d.training.budget import Budget
 from keras_unet3d.training.checkpoints import Checkpoints, RunState
@@ -53,12 +56,14 @@ class Trained:
         state: the run at its end, all validations included.
         validation: scores of the model that is kept, or None where nothing was held out.
         early: whether an interrupt ended it before its time.
+        has_time: whether enough of it is left to compare the labels of both precisions.
     """
 
     model: keras.Model
     state: RunState
     validation: Validation | None
     early: bool = False
+    has_time: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +119,10 @@ class Training:
         self._begins_with = start
         self._validator = Validator(self._model, settings, volumes, held_out)
         self._best: Validation | None = None
+        self._seconds_of_moments: float | None = None
+        network = settings.network
+        channels = volumes[0].image.shape[-1]
+        self._size = NetworkSize(network.geometry, network.filters or 0, channels, scheme.classes)
         folder = circumstances.folder
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
@@ -130,7 +139,7 @@ class Training:
             model,
             optimizer,
             settings.loss.dice,
-            settings.optimizer.clip_norm,
+            settings.optimizer.clip_norm or inf,
             parts=settings.accumulate,
             recompute=bool(settings.recompute),
             crew=crew,
@@ -157,10 +166,10 @@ class Training:
             self._monitor.start(self._model, settings.model_dump(mode="json", exclude_none=True))
         self._curves_file.continue_at(state.step)
         budget = Budget(settings.minutes, settings.steps, state.seconds, self._start)
-        budget.keep_back(state.longest_validation)
         recent = RecentSteps()
+        self._keep_back(budget, state, recent)
         saved = lap = time.monotonic()
-        crew, schedule = self._crew, settings.optimizer.schedule
+        crew, optimizer = self._crew, settings.optimizer
         place = AugmentationPlace(settings, crew)
         batches = TrainingBatches(
             settings.model_copy(update={"tile": tile_at(settings, *crew.agreed([budget.progress(state.step)]))}),
@@ -180,7 +189,8 @@ class Training:
                 tile = tile_at(settings, progress)
                 if (tile, place.on_device) != (batches.tile, batches.on_device):
                     batches.move(state.step, on_device=place.on_device, tile=tile)
-                rate = learning_rate(schedule, settings.optimizer.learning_rate or 0.0, progress, state.step)
+                start, warm_up = optimizer.learning_rate or 0.0, optimizer.warm_up_steps
+                rate = learning_rate(optimizer.schedule, start, progress, state.step, warm_up)
                 waited = self._learn(batches, place, rate, recent, state)
                 self._report(recent, budget, state, rate)
                 said = place.after_step(waited, time.monotonic() - lap)
@@ -193,6 +203,7 @@ class Training:
                     self._look(recent)
                     if due:
                         self._validate(state, budget)
+                        self._keep_back(budget, state, recent)
                     self._save(state, budget)
                     saved = lap = time.monotonic()
             self._look(recent)
@@ -200,7 +211,24 @@ class Training:
                 if not state.step:
                     raise KeyboardInterrupt
                 self._listener.say(f"Interrupted: ending early, after {state.step} steps.")
-        return replace(self._finish(state, budget), early=progress < 1)
+        trained = self._finish(state, budget)
+        return replace(trained, early=progress < 1, has_time=budget.leaves(self._seconds_of_comparison(recent)))
+
+    def _keep_back(self, budget: Budget, state: RunState, recent: RecentSteps) -> None:
+        """Leave time for what comes after the last step, by what was measured so far."""
+        if budget.steps:
+            return
+        if self._seconds_of_moments is None:  # which are part of each validation
+            self._seconds_of_moments = 0.0 if self._held_out else self._validator.seconds_of_moments()
+        before_export = max(state.longest_validation, self._seconds_of_moments)
+        budget.keep_back(before_export + self._seconds_of_comparison(recent))
+
+    def _seconds_of_comparison(self, recent: RecentSteps) -> float:
+        """How long the export will compare the labels of both precisions; 0 where no speed is known."""
+        settings = self._settings
+        tile = settings.tile or (0, 0, 0)
+        speed = flop_per_second(self._size, tile, settings.batch_size or 1, recent.steps_per_second)
+        return comparison_flop(self._size, self._volumes) / speed if speed else 0.0
 
     def _resume(self) -> RunState:
         """Continue where worker 0 was, or begin."""
@@ -263,6 +291,7 @@ class Training:
         )
         if state.step % LOGGED_STEPS == 0:
             self._look(recent)
+            self._keep_back(budget, state, recent)
             self._monitor.scalars(
                 state.step,
                 {
@@ -335,7 +364,6 @@ class Training:
         took = time.monotonic() - start
         state.seconds_validating += took
         state.longest_validation = max(state.longest_validation, took)
-        budget.keep_back(state.longest_validation)
 
     def _save(self, state: RunState, budget: Budget) -> None:
         state.seconds = budget.seconds_used

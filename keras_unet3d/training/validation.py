@@ -1,5 +1,6 @@
 """Validation on what training never saw: whole cases, or annotated slices."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,15 @@ class Validator:
     def collect_moments(self) -> None:
         """Set the moving statistics of batch normalisation to those of training tiles under the present weights."""
         self._collector(self._moment_images)
+
+    def seconds_of_moments(self) -> float:
+        """How long `collect_moments` takes: a batch of it is collected, once its graph is there."""
+        took = 0.0
+        for _ in range(2):
+            start = time.monotonic()
+            self._collector(self._moment_images[:1])
+            took = time.monotonic() - start
+        return took * len(self._moment_images)
 
     def scores(self) -> Validation:
         """Segment all that is held out, and score it."""

@@ -6,11 +6,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset
+from keras_unet3d.annotation.cases import AnnotatedCase, AnnotatedDataset, unnamed_channels
 from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
+from keras_unet3d.annotation.problems import Problem
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.postprocessing import background_of
 from keras_unet3d.serving.description import read_description
+from keras_unet3d.training.known import known_channels
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.intensity import Window
@@ -20,6 +22,9 @@ ABSOLUTE = "ct"
 
 PERCENTILES = (0.5, 99.5)
 """Of the values of labelled structures: the bounds of a window (Isensee et al. 2021, nnU-Net, Nature Methods 18)."""
+
+_AIR = (-4096.0, -900.0)
+"""Hounsfield units, from what scanners pad with to the densest air."""
 
 REMEMBERED_VALUES = 100_000
 """Of each case and channel, at most; evenly spread."""
@@ -42,7 +47,7 @@ def resolve_windows(settings: Settings, dataset: AnnotatedDataset) -> tuple[Sett
     given = settings.intensity.windows
     if unknown := [name for name in given if name not in names]:
         raise InputError(f"intensity.windows.{unknown[0]}: no channel is called so; there are {', '.join(names)}.")
-    known = _windows_of_start(settings)
+    known = _windows_of_start(settings, names)
     windows, decisions = dict(given), []
 
     def decide(name: str, window: Window | Literal["volume"], reason: str) -> None:
@@ -63,12 +68,55 @@ def resolve_windows(settings: Settings, dataset: AnnotatedDataset) -> tuple[Sett
     return settings.model_copy(update={"intensity": intensity}), decisions
 
 
-def _windows_of_start(settings: Settings) -> Mapping[str, Window | Literal["volume"]]:
+def hounsfield_hints(settings: Settings, dataset: AnnotatedDataset) -> list[Problem]:
+    """A warning for each channel that nobody named, that has no window, and whose values look like Hounsfield units.
+
+    Args:
+        settings: with resolved windows.
+        dataset: with raw images.
+    """
+    names = dataset.channel_names
+    if names != unnamed_channels(len(names)):
+        return []
+    fix = (
+        'If they are, call it CT in dataset.json ("channel_names": {{"{number}": "CT"}}), or set a window: '
+        "--set 'intensity.windows.{name}=-160 240'."
+    )
+    return [
+        Problem(
+            str(dataset.cases[0].image.source or dataset.cases[0].name),
+            f"{name} has whole numbers down to {lowest:g}, as of CT in Hounsfield units, and nothing says that they "
+            "are: it is normalised in each volume.",
+            fix.format(number=number, name=name),
+            "warning",
+        )
+        for number, name in enumerate(names)
+        if name not in settings.intensity.windows and (lowest := _lowest_hounsfield(dataset, number)) is not None
+    ]
+
+
+def _lowest_hounsfield(dataset: AnnotatedDataset, channel: int) -> float | None:
+    """The lowest value, where each case holds whole numbers that go down to about that of air."""
+    lowest = 0.0
+    for case in dataset.cases:
+        if case.image.voxels.dtype.kind == "u":  # of a large image, of which nothing is read for this
+            return None
+        image = case.image.voxels[:, :, :][..., channel]
+        low, middle = float(image.min()), image[len(image) // 2]
+        if not (_AIR[0] <= low <= _AIR[1] and (middle == np.round(middle)).all()):
+            return None
+        lowest = min(lowest, low)
+    return lowest
+
+
+def _windows_of_start(settings: Settings, names: Sequence[str]) -> Mapping[str, Window | Literal["volume"]]:
     """What the model that training begins with has for each of its channels: its weights know no other."""
     if settings.start is None:
         return {}
     description = read_description(settings.start)
-    return {name: description.intensity.windows.get(name, "volume") for name in description.channels}
+    places = zip(names, known_channels(description, names), strict=True)
+    theirs = {name: description.channels[place] for name, place in places if place is not None}
+    return {name: description.intensity.windows.get(known, "volume") for name, known in theirs.items()}
 
 
 def _window_as_set(name: str, bounds: tuple[float, float], dataset: AnnotatedDataset) -> tuple[Window, str]:

@@ -14,11 +14,16 @@ from keras_unet3d.volumes.volume import Volume
 NAME = "DICOM series"
 
 _DESCRIPTION = "0008|103e"
+_MODALITY = "0008|0060"
+_CALLED = {"MR": "MRI"}
+"""As the datasets of the Medical Segmentation Decathlon call it."""
 _POSITION = "0020|0032"
 
 
 def opened(path: Path, opening: Opening) -> Volume:
     """Read the one series in a folder, whole, in mm; rescale slope and intercept are applied.
+
+    A single channel is called by its modality, such as CT or MRI.
 
     Raises:
         InputError: if the folder holds no series or several, or if slices are missing.
@@ -32,7 +37,8 @@ def opened(path: Path, opening: Opening) -> Volume:
     files = {identity: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path), identity) for identity in series}
     if len(series) > 1:
         found = ", ".join(
-            f"{_description(names[0]) or identity} ({len(names)} files)" for identity, names in files.items()
+            f"{_said(_information(names[0]), _DESCRIPTION) or identity} ({len(names)} files)"
+            for identity, names in files.items()
         )
         raise InputError(f"{path}: holds {len(series)} DICOM series: {found}. Move each into a folder of its own.")
     names = files[series[0]]
@@ -44,7 +50,11 @@ def opened(path: Path, opening: Opening) -> Volume:
         _check_positions(path, names)
     image = sitk.ReadImage(names if len(names) > 1 else names[0])
     voxels = sitk.GetArrayFromImage(image)
-    return Volume(voxels if voxels.ndim == 4 else voxels[..., None], grid_of(image, "mm"))
+    if voxels.ndim == 4:
+        return Volume(voxels, grid_of(image, "mm"))
+    modality = _said(first, _MODALITY)
+    channels = (_CALLED.get(modality, modality),) if modality else ()
+    return Volume(voxels[..., None], grid_of(image, "mm"), channels)
 
 
 def _information(name: str) -> Any:
@@ -55,9 +65,8 @@ def _information(name: str) -> Any:
     return reader
 
 
-def _description(name: str) -> str:
-    reader = _information(name)
-    return reader.GetMetaData(_DESCRIPTION).strip() if reader.HasMetaDataKey(_DESCRIPTION) else ""
+def _said(header: Any, key: str) -> str:
+    return header.GetMetaData(key).strip() if header.HasMetaDataKey(key) else ""
 
 
 def _check_positions(path: Path, names: tuple[str, ...]) -> None:

@@ -14,13 +14,18 @@ from keras_unet3d.volumes.value_sums import Bounds, Sums, measured, portions
 from keras_unet3d.volumes.voxels import Voxels
 
 INTENSITY_RULE: Final = (
-    "mean and standard deviation of each channel over the whole volume, values drawn in to 30 standard deviations"
+    "mean and standard deviation of each channel over the whole volume, once values are drawn in to 10 standard "
+    "deviations; normalised values are drawn in to 30"
 )
 """How a model's description names the rule for channels without a window."""
 
-LIMIT: Final = 30.0
-"""Standard deviations from the mean beyond which no value counts for more. Fewer than one voxel in LIMIT² can lie there
-(Chebyshev's inequality): hot pixels do, a structure that fills a thousandth of the volume does not."""
+LIMIT: Final = 10.0
+"""Standard deviations from the mean beyond which no value counts for more when these are measured. Fewer than one voxel
+in LIMIT², a hundredth, can lie there (Chebyshev's inequality): so many outliers are drawn in. Beside a share f of them
+the others keep a spread of √(1 − LIMIT² f); where there are more, nothing is drawn in, and the others vanish."""
+
+FARTHEST: Final = 3 * LIMIT
+"""What normalised values are drawn in to. Bright nuclei lie beyond LIMIT, too, and keep their differences."""
 
 REACH: Final = LIMIT * (1 + 1e-6)
 """A hair more, so that rounding does not decide which values lie beyond."""
@@ -59,7 +64,7 @@ class Intensities:
 
     Attributes:
         windows: of the channels that have one, by their number. The others are measured in each volume
-            (`volume_intensity`), and their normalised values drawn in to ±`LIMIT`.
+            (`volume_intensity`), and their normalised values drawn in to ±`FARTHEST`.
     """
 
     windows: Mapping[int, Window] = field(default_factory=dict, hash=False)
@@ -91,8 +96,8 @@ class Intensities:
     def bounds(self, channels: int) -> tuple[Any, Any]:
         """Lowest and highest normalised value: numbers, or float32 ``(channel,)`` where windows differ."""
         if not self.windows:
-            return -LIMIT, LIMIT
-        low, high = np.full(channels, -LIMIT, np.float32), np.full(channels, LIMIT, np.float32)
+            return -FARTHEST, FARTHEST
+        low, high = np.full(channels, -FARTHEST, np.float32), np.full(channels, FARTHEST, np.float32)
         for number, window in self.windows.items():
             low[number] = (window.low - window.offset) / window.scale
             high[number] = (window.high - window.offset) / window.scale
@@ -128,7 +133,8 @@ def volume_intensity(image: Voxels, measure: Callable[[Bounds], Iterable[Sums]] 
 
     They are the mean and standard deviation of the channel's values once those beyond `LIMIT` of these standard
     deviations are drawn in to there (winsorised). Without any they are the plain ones, found in one pass; else every
-    round is one more. Where all other values are the same, as in a mask with few voxels set, they are the plain ones.
+    round is one more. Up to a hundredth of the values can be outliers (`LIMIT`). Where all other values are the same,
+    as in a mask with few voxels set, they are the plain ones.
 
     Args:
         image: raw ``(z, y, x, channel)``, any number type, in memory or in a file.

@@ -52,7 +52,7 @@ def test_what_a_dry_run_prints_is_a_config(unet3d, dataset, tmp_path):
     config.write_text(printed, encoding="utf-8")
     plain = json.loads(unet3d("fit", dataset, "--dry-run", "--config", config, "--json").stdout)
     assert plain["settings"]["augmentation"]["displacement_sigma"] == 6
-    assert plain["decisions"] == []
+    assert [each["setting"] for each in plain["decisions"]] == ["hold_out"]
 
 
 def test_a_channel_of_ct_gets_a_window_and_another_by_its_name(unet3d, dataset):

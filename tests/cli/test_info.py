@@ -99,7 +99,7 @@ def test_what_is_no_model_is_said(unet3d, tmp_path):
 
 def test_what_becomes_of_raw_intensities_is_said(unet3d, model):
     by_volume = (
-        "by mean and standard deviation of each channel over the whole volume, values drawn in to 30 standard dev"
+        "by mean and standard deviation of each channel over the whole volume, once values are drawn in to 10 stan"
     )
     assert f"intensities:   {by_volume}" in unet3d("info", model).stdout
     file = model / "3" / DESCRIPTION_FILE

@@ -14,12 +14,12 @@ class Clock:
 
 
 def test_minutes_end_before_the_export_does():
-    """Of 10 minutes, 15 seconds are kept for writing the model; of one minute, 3 %."""
+    """15 seconds are kept for writing the model, of a tenth of a minute half."""
     clock = Clock()
-    ten, one = Budget(10, None, clock=clock), Budget(1, None, clock=clock)
+    ten, tenth = Budget(10, None, clock=clock), Budget(0.1, None, clock=clock)
     clock.now += 0.5 * (600 - 15)
     assert ten.progress(step=3) == pytest.approx(0.5)
-    assert one.progress(step=3) == pytest.approx(0.5 * 585 / (60 * 0.97))
+    assert tenth.progress(step=3) == pytest.approx(0.5 * 585 / 3)
     assert ten.seconds_left(3, steps_per_second=1.0) == pytest.approx(292.5)
 
 
@@ -46,6 +46,15 @@ def test_a_validation_never_takes_more_than_a_quarter_of_the_minutes_from_traini
     budget.keep_back(3600)
     clock.now += 600 - 15 - 150
     assert budget.progress(step=3) == 1
+
+
+def test_there_is_time_for_what_does_not_take_that_of_writing():
+    clock = Clock()
+    budget = Budget(10, None, clock=clock)
+    clock.now += 500
+    assert budget.leaves(85)
+    assert not budget.leaves(86)
+    assert Budget(None, 7, clock=clock).leaves(1e9)
 
 
 def test_steps_do_not_depend_on_time():

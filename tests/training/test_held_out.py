@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.annotation.resampling import resampled_labels
 from keras_unet3d.errors import InputError
-from keras_unet3d.training.held_out import Preparation, part
-from keras_unet3d.volumes.intensity import LIMIT, Intensities, Window
+from keras_unet3d.training.held_out import Preparation, held_out_decision, part
+from keras_unet3d.volumes.intensity import FARTHEST, Intensities, Window
 from keras_unet3d.volumes.resampling import resampled_grid
 from keras_unet3d.volumes.spacing import Spacing
 from keras_unet3d.volumes.volume import Grid, Volume
@@ -71,6 +71,24 @@ def test_where_every_case_is_needed_slices_are_held_out():
     parted = part(cases, "auto")
     assert parted.sentence == "Held out for validation: 3 of 15 annotated slices."
     assert part(cases, "cases").sentence == "Nothing is held out for validation: the labels are too few to spare any."
+
+
+def test_what_will_be_held_out_is_a_decision_before_anything_is_read():
+    six, five = sliced(z=(2, 8, 14), y=(5,), x=(3, 17)), sliced(z=(2, 8), y=(5, 9), x=(3,))
+    for cases, told in (
+        ([case("a", six)], "slices: held out for validation: 1 of 6 annotated slices"),
+        ([case("a", five)], "nothing: nothing is held out for validation: the labels are too few to spare any"),
+        ([dense(name) for name in "abcdef"], "cases: held out for validation: 1 of 6 cases (c)"),
+    ):
+        raw = [each.image.voxels.copy() for each in cases]
+        (decision,) = held_out_decision(cases, "auto", None)
+        assert str(decision) == f"hold_out = {told}"
+        for before, each in zip(raw, cases, strict=True):
+            np.testing.assert_array_equal(each.image.voxels, before)
+        assert part(cases, "auto").sentence.lower() == decision.reason + "."
+    assert held_out_decision([case("a", six)], "nothing", None) == []
+    with pytest.raises(InputError, match="at least two cases"):
+        held_out_decision([dense("alone")], "cases", None)
 
 
 def test_a_held_out_slice_is_unlabelled_also_where_a_kept_one_crosses():
@@ -140,7 +158,7 @@ def test_a_window_is_that_of_all_cases_and_outliers_are_drawn_in():
         one.image.voxels[0, 0, :3] = [[1e6, 100], [0, -1000], [0, 1000]]
     parted = part(cases, "nothing", Preparation(Intensities({1: Window(80.0, 120.0, 100.0, 10.0)})))
     for volume in parted.training:
-        assert volume.image[0, 0, 0].tolist() == [LIMIT, 0]
+        assert volume.image[0, 0, 0].tolist() == [FARTHEST, 0]
         assert volume.image[0, 0, 1:3, 1].tolist() == [-2, 2]
     assert parted.training[1].image[..., 1].mean() > parted.training[0].image[..., 1].mean() + 1
 

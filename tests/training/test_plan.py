@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.training.plan import CPU_TILE_VOXELS, median_spacing, unusual_spacing
+from keras_unet3d.training.plan import CPU_TILE_VOXELS
 from keras_unet3d.training.plan import resolve as resolve_volumes
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.settings import Settings
 from keras_unet3d.training.tile_choice import usual_tile
-from keras_unet3d.volumes.volume import Grid
 
 
 def resolve(settings, shapes, spacing, **machine):
@@ -54,6 +53,18 @@ def test_small_volumes_are_learned_whole_and_padded():
         "optimizer.learning_rate",
     }
     assert all(decision.reason for decision in decisions)
+
+
+@pytest.mark.parametrize(
+    ("others", "normalization"),
+    [([(200, 200, 200)] * 2, "batch"), ([(200, 40, 40)] * 2, "batch"), ([(45, 40, 40)] * 2, "instance")],
+)
+def test_a_tile_holds_whole_volumes_where_it_holds_nearly_all_of_nearly_all(others, normalization):
+    """Of two in five cases a tile of 40 voxels would hold a hundredth, or a fifth; or all but five voxels."""
+    settings, _ = resolve(Settings(), [(40, 40, 40)] * 3 + others, (1, 1, 1), has_gpu=False)
+    assert settings.tile == (40, 40, 40)
+    assert settings.network.normalization == normalization
+    assert (settings.first_tile == settings.tile) == (normalization == "batch")
 
 
 def test_what_is_set_is_not_decided():
@@ -146,27 +157,6 @@ def test_the_network_takes_every_tile_that_is_chosen(shape, spacing, geometry):
         )
 
 
-def grid(z, y, x, unit="mm"):
-    return Grid((8, 8, 8), (z, y, x), unit=unit)
-
-
-def test_a_spacing_far_from_what_was_trained_on_is_named():
-    assert unusual_spacing(grid(2, 1, 1), (2.18, 1, 1), "mm") is None
-    text = unusual_spacing(grid(5, 1, 1), (2.0, 1, 1), "mm")
-    assert text is not None
-    assert "x=1 y=1 z=5" in text
-    assert "2.5 times along z" in text
-
-
-def test_spacings_are_compared_in_space_where_units_are_known_and_by_their_ratios_where_not():
-    assert unusual_spacing(grid(0.002, 0.001, 0.001), (2.0, 1.0, 1.0), "µm") is None
-    assert unusual_spacing(grid(2, 1, 1), (2.0, 1.0, 1.0), "µm") is not None
-    assert unusual_spacing(grid(2, 1, 1, unit=""), (0.02, 0.01, 0.01), "mm") is None
-    assert unusual_spacing(grid(4, 1, 1, unit=""), (0.02, 0.01, 0.01), "mm") is not None
-    assert unusual_spacing(grid(2, 1, 1), None, "mm") is None
-    assert unusual_spacing(Grid((8, 8, 8)), (2.18, 1, 1), "") is None  # a plain TIFF says nothing
-
-
 def test_a_tile_that_is_set_decides_the_padding():
     """116 and 132 leave 4 when divided by 8: only an unpadded network takes them, also for small volumes."""
     tile = Settings.model_validate({"tile": (116, 132, 132)})
@@ -193,14 +183,6 @@ def test_float16_needs_a_gpu():
     assert resolve(half, [(36, 50, 35)], (1, 1, 1), has_gpu=True)[0].precision == "mixed_float16"
     with pytest.raises(InputError, match="needs a GPU"):
         resolve(half, [(36, 50, 35)], (1, 1, 1), has_gpu=False)
-
-
-def test_the_median_spacing_is_in_one_unit():
-    grids = [Grid((1, 1, 1), (2.0, 1.0, 1.0), unit="µm"), Grid((1, 1, 1), (0.004, 0.001, 0.003), unit="mm")]
-    spacing, unit = median_spacing([*grids, grids[0]])
-    assert unit == "µm"
-    assert spacing == pytest.approx((2.0, 1.0, 1.0))
-    assert median_spacing(grids)[0] == pytest.approx((3.0, 1.0, 2.0))
 
 
 def test_a_batch_is_shared_equally_by_devices_and_parts():

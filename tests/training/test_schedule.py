@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_unet3d.training.schedule import WARM_UP_STEPS, learning_rate
+from keras_unet3d.training.schedule import learning_rate
 
 
 @pytest.mark.parametrize(("schedule", "half"), [("polynomial", 0.5**0.9), ("cosine", 0.5), ("constant", 1.0)])
@@ -11,7 +11,8 @@ def test_half_way(schedule, half):
 
 
 def test_it_warms_up_and_ends_at_zero():
-    assert learning_rate("constant", 1.0, 0.0, step=0) == pytest.approx(1 / WARM_UP_STEPS)
-    assert learning_rate("constant", 1.0, 0.0, step=WARM_UP_STEPS - 1) == 1.0
+    assert learning_rate("constant", 1.0, 0.0, 0, warm_up_steps=20) == pytest.approx(1 / 20)
+    assert learning_rate("constant", 1.0, 0.0, 19, warm_up_steps=20) == 1.0
+    assert learning_rate("constant", 1.0, 0.0, 0, warm_up_steps=0) == 1.0
     assert learning_rate("polynomial", 1.0, 1.0, step=1000) == 0.0
     assert learning_rate("cosine", 1.0, 1.2, step=1000) == pytest.approx(0.0)

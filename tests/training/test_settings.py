@@ -39,6 +39,21 @@ def test_a_tile_that_the_network_cannot_take_is_refused():
     assert read_settings(None, paper | {"network.unpooled": "y=2"}).tile == (116, 130, 132)
 
 
+def test_two_ends_of_one_training_are_refused(tmp_path):
+    """A single value replaces the other end of a file, two at once do not replace each other."""
+    both = r"minutes = 10 and steps = 100 are two ends of one training\. Give one of them\."
+    with pytest.raises(InputError, match=both):
+        read_settings(None, {"minutes": 10, "steps": 100})
+    (tmp_path / "both.toml").write_text("minutes = 10\nsteps = 100\n")
+    with pytest.raises(InputError, match=rf"both\.toml: {both}"):
+        read_settings(tmp_path / "both.toml")
+    (tmp_path / "minutes.toml").write_text("minutes = 10\n")
+    settings = read_settings(tmp_path / "minutes.toml", {"steps": 100})
+    assert (settings.minutes, settings.steps) == (None, 100)
+    with pytest.raises(InputError, match=both):
+        read_settings(tmp_path / "minutes.toml", {"minutes": 10, "steps": 100})
+
+
 def test_axes_that_every_level_pools_are_left_out(tmp_path):
     settings = read_settings(None, {"network.unpooled": "z=1"})
     assert settings.network.unpooled == (1, 0, 0)
@@ -108,6 +123,8 @@ def test_the_paper_s_preset_is_what_the_paper_names_and_can_be_changed(tmp_path)
     assert (settings.network.filters, settings.network.padding, settings.network.statistics) == (32, "valid", "current")
     assert settings.network.unpooled == (0, 0, 0)
     assert (settings.optimizer.name, settings.loss.dice, settings.batch_size) == ("sgd", 0, 1)
+    assert (settings.optimizer.clip_norm, settings.optimizer.warm_up_steps) == (0, 0)
+    assert (settings.precision, settings.hold_out) == ("float32", "nothing")
     file = tmp_path / "settings.toml"
     file.write_text("batch_size = 2\n[network]\nfilters = 16\n")
     changed = read_settings(file, {"loss.dice": 1.0}, "paper")

@@ -62,14 +62,6 @@ def test_new_channels_and_classes_keep_their_own_weights(random_network):
         np.testing.assert_array_equal(ours[..., 1], fresh[..., 1])
 
 
-def test_channels_and_classes_are_known_by_their_names(random_network):
-    known = read_description(PHANTOM / "1")
-    classes, (channel, *_) = [each.name for each in known.classes], known.channels
-    start = Start.of(random_network(), known, ["new", channel], [classes[1], "new", classes[0]])
-    assert (start.channels, start.classes) == ((None, 0), (1, None, 0))
-    assert start.sentence == "1 of 2 channels and 2 of 3 classes are known to it"
-
-
 def test_the_network_is_that_of_the_model():
     known = read_description(PHANTOM / "1")
     settings = with_network_of_start(read_settings(None, {"start": str(PHANTOM)}))

@@ -28,7 +28,7 @@ from keras_unet3d.training.pipeline import TrainingBatches, moment_images
 from keras_unet3d.training.step import build_optimizer
 from keras_unet3d.training.tile_images import TileInputs
 from keras_unet3d.training.trainer import Circumstances, Training
-from keras_unet3d.training.validation import Validation, validate
+from keras_unet3d.training.validation import Validation, Validator, validate
 from keras_unet3d.volumes.intensity import Intensities
 
 SCHEME = LabelScheme((0, 1), ("background", "ball"))
@@ -265,7 +265,7 @@ def test_where_not_even_one_step_is_possible_nothing_is_left(training, resolved)
 
 
 def test_time_is_kept_for_the_last_validation(training, resolved, tmp_path):
-    """The one so far took 20 of 120 seconds; what came after it would end at 96.4 = 120 − 3.6 − 20."""
+    """The one so far took 20 of 120 seconds; what came after it would end at 85 = 120 − 15 − 20."""
     settings = resolved({"steps": None, "minutes": 2.0})
     run = training(settings)
     done = {"step": 1, "seconds": 90.0, "mean_iou": 0.5, "mean_dice": 0.5}
@@ -273,6 +273,16 @@ def test_time_is_kept_for_the_last_validation(training, resolved, tmp_path):
     run._save(state, Budget(2.0, None, start=time.monotonic() - 97))
     again = training(settings).run()
     assert again.state.step == 1
+
+
+def test_time_is_kept_for_the_moments_that_are_collected_last(training, resolved, monkeypatch):
+    """Where nothing is held out no validation has shown how long they take: a batch of them is measured first."""
+    settings = resolved({"steps": None, "minutes": 2.0, "network.normalization": "batch"})
+    run = training(settings, held_out=False)
+    assert 0 < run._validator.seconds_of_moments() < 60
+    run._save(RunState(step=1), Budget(2.0, None, start=time.monotonic() - 90))
+    monkeypatch.setattr(Validator, "seconds_of_moments", lambda _: 20.0)
+    assert training(settings, held_out=False).run().state.step == 1
 
 
 def test_a_step_that_memory_does_not_hold_is_a_sentence(training, resolved):

@@ -9,7 +9,7 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.serving.description import DESCRIPTION_FILE, ModelDescription
 from keras_unet3d.training import windows
 from keras_unet3d.training.settings import Settings, read_settings
-from keras_unet3d.training.windows import resolve_windows
+from keras_unet3d.training.windows import hounsfield_hints, resolve_windows
 from keras_unet3d.volumes.intensity import Window
 from keras_unet3d.volumes.volume import Grid, Volume
 
@@ -108,6 +108,23 @@ def test_a_channel_that_is_not_there_is_named():
         resolve_windows(read_settings(None, {"intensity.windows.ct": "volume"}), dataset(channels=("CT", "PET")))
 
 
+def test_whole_numbers_from_air_on_that_nobody_named_are_asked_about():
+    air = ramp(0, 100, background=-1000)
+    (hint,) = hounsfield_hints(Settings(), dataset(air, channels=("channel 0",)))
+    assert hint.severity == "warning"
+    assert hint.found.startswith("channel 0 has whole numbers down to -1000, as of CT")
+    name, value = hint.fix.split("--set '")[1].removesuffix("'.").split("=")
+    said, _ = resolve_windows(read_settings(None, {name: value}), dataset(air, channels=("channel 0",)))
+    assert said.intensity.windows["channel 0"].low == -160
+    for settings, cases, channel in (
+        (said, [air], "channel 0"),
+        (Settings(), [air], "MRI"),
+        (Settings(), [air, ramp(0, 100, background=-10)], "channel 0"),
+        (Settings(), [case(air.image.voxels + 0.5, air.class_index)], "channel 0"),
+    ):
+        assert not hounsfield_hints(settings, dataset(*cases, channels=(channel,)))
+
+
 @pytest.fixture
 def start(tmp_path):
     """The folder of a model with a window for CT, and two channels that it measures in each volume."""
@@ -137,5 +154,7 @@ def test_weights_that_know_a_window_keep_it(start):
         "intensity.windows = CT -1 to 1: as the model has it that training begins with",
         "intensity.windows = ct volume: as the model has it that training begins with",
     ]
+    nameless = dataset(*ours.cases, channels=("channel 0", "channel 1", "channel 2"))
+    assert resolve_windows(asked, nameless)[0].intensity.windows == {"channel 0": Window(-1.0, 1.0, 0.0, 1.0)}
     other = read_settings(None, {"start": str(start), "intensity.windows.CT": "volume"})
     assert resolve_windows(other, dataset(ramp(0, 100)))[0].intensity.windows == {"CT": "volume"}

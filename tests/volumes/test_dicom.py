@@ -9,7 +9,7 @@ VOXELS = np.random.default_rng(0).integers(-1000, 1000, (5, 6, 7)).astype(np.int
 SERIES = "1.2.826.0.1.3680043.2.1125.{}"
 
 
-def write_series(folder, *, number=1, description="T1 axial", leave_out=(), step=2.5):
+def write_series(folder, *, number=1, description="T1 axial", leave_out=(), step=2.5, modality="MR"):
     folder.mkdir(exist_ok=True)
     for z, plane in enumerate(VOXELS):
         if z in leave_out:
@@ -17,7 +17,7 @@ def write_series(folder, *, number=1, description="T1 axial", leave_out=(), step
         image = SimpleITK.GetImageFromArray(plane)
         image.SetSpacing((0.5, 0.75))
         tags = {
-            "0008|0060": "MR",
+            "0008|0060": modality,
             "0008|103e": description,
             "0018|0050": str(step),
             "0020|000d": SERIES.format(1),
@@ -45,6 +45,11 @@ def test_a_folder_is_one_series_in_the_order_of_its_positions(tmp_path):
     assert image.grid.unit == "mm"
     assert image.grid.spacing == pytest.approx((2.5, 0.75, 0.5))
     assert image.grid.origin == pytest.approx((10, -20, 30))
+
+
+@pytest.mark.parametrize(("modality", "name"), [("CT", "CT"), ("MR", "MRI"), ("PT", "PT")])
+def test_a_channel_is_called_by_its_modality(tmp_path, modality, name):
+    assert read_image(write_series(tmp_path / "case", modality=modality)).channels == (name,)
 
 
 def test_a_folder_without_a_series_is_said(tmp_path):

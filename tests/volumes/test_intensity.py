@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from keras_unet3d.volumes import value_sums
 from keras_unet3d.volumes.blocks import blocks
-from keras_unet3d.volumes.intensity import LIMIT, PER_VOLUME, Intensities, Window, drawn_in, volume_intensity
+from keras_unet3d.volumes.intensity import (
+    FARTHEST,
+    LIMIT,
+    PER_VOLUME,
+    Intensities,
+    Window,
+    drawn_in,
+    volume_intensity,
+)
 from keras_unet3d.volumes.value_sums import measured, portions
 
 
@@ -122,7 +130,7 @@ def test_one_hot_pixel_in_a_hundred_thousand_changes_the_others_by_less_than_a_h
     assert scale == pytest.approx(plain_scale, rel=0.01)
     assert offset == pytest.approx(plain_offset, abs=0.01 * plain_scale)
     np.testing.assert_allclose(normalised(hot)[~changed], normalised(image)[~changed], atol=0.01, rtol=0.01)
-    assert normalised(hot)[changed] == LIMIT
+    assert normalised(hot)[changed] == FARTHEST
     assert volume_intensity(hot) == pytest.approx(volume_intensity(with_values(image, 1, 1e9)), rel=1e-5)
 
 
@@ -137,7 +145,27 @@ def test_a_bright_structure_in_a_hundredth_of_the_volume_stays_as_it_is():
     assert normalised(image).max() == pytest.approx(9.4, rel=0.01)
 
 
-@given(seed=st.integers(0, 99), share=st.sampled_from([0, 1e-4, 5e-4, 1e-3]), value=st.sampled_from([-1e6, 3e2, 1e5]))
+@pytest.mark.parametrize("share", [0.001, 0.005, 0.009])
+def test_up_to_a_hundredth_of_outliers_leave_the_others_a_spread(share):
+    """Of those beside them: s² = 1 + f LIMIT² s² wherever the outliers lie, so that they keep √(1 − f LIMIT²)."""
+    image = noise()
+    hot = with_values(image, round(share * image.size), 65_520)
+    spread = normalised(hot)[image == hot].std()
+    assert spread == pytest.approx(np.sqrt(1 - share * LIMIT**2), rel=0.06)
+    assert spread > 0.3
+
+
+def test_bright_structures_beyond_the_limit_keep_their_differences():
+    """Nuclei in a three hundredth of a dark volume, at 15 to 30 times its noise."""
+    image = np.random.default_rng(0).normal(0, 1, (50, 50, 40, 1)).astype(np.float32)
+    nuclei = np.random.default_rng(1).permutation(image.size)[: image.size // 300]
+    image.reshape(-1)[nuclei] = np.linspace(15, 30, len(nuclei))
+    found = normalised(image).reshape(-1)[nuclei]
+    assert found.min() > LIMIT
+    assert (np.diff(found) > 0).all()
+
+
+@given(seed=st.integers(0, 99), share=st.sampled_from([0, 1e-4, 1e-3, 8e-3]), value=st.sampled_from([-1e6, 3e2, 1e5]))
 def test_offset_and_scale_are_the_moments_of_the_values_drawn_in_by_them(seed, share, value):
     """The definition itself."""
     image = with_values(noise((20, 20, 25), seed), int(share * 10_000), value)
@@ -163,7 +191,7 @@ def test_a_mask_with_few_voxels_set_keeps_them():
     """All that is not far from the mean is constant, so that mean and deviation are the plain ones."""
     image = with_values(np.zeros((50, 50, 40, 1), np.float32), 100, 7.0)
     np.testing.assert_allclose(volume_intensity(image), [[0.007, np.sqrt(0.001 * 0.999) * 7]], rtol=1e-5)
-    assert normalised(image).max() == LIMIT
+    assert normalised(image).max() == FARTHEST
 
 
 def test_moments_of_drawn_in_values_are_solved_for():
