@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.inference.budget import default_budget, held_memory
+from keras_unet3d.inference.delivery import HELD, Delivery
 from keras_unet3d.inference.devices import chosen_precision, devices, gpu_memory
 from keras_unet3d.inference.ensemble import Ensemble
-from keras_unet3d.inference.excerpt import Excerpt
 from keras_unet3d.inference.mirrored_axes import axis_combinations, common_axes
 from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.network_predictor import NetworkPredictor
@@ -20,16 +20,14 @@ from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.plan_choice import advice, begun_plan, choose_plan
 from keras_unet3d.inference.planning import Demand, Plan
 from keras_unet3d.inference.predictor import Predictor
-from keras_unet3d.inference.shared_work import SharedWork
 from keras_unet3d.inference.statistics import MomentPasses
-from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.inference.volume_job import Progress, VolumeJob
 from keras_unet3d.network.clones import clone
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
 from keras_unet3d.volumes.layers import column_bytes
-from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.volume import Volume
 from keras_unet3d.volumes.voxels import Voxels
 
 
@@ -61,18 +59,13 @@ ENOUGH_TO_TELL = 1e10
 class SegmentationJob(VolumeJob):
     """Everything that is decided before the work, and the work, by networks of this process."""
 
-    def __init__(  # noqa: PLR0913 - what is computed, with what, and where it goes
+    def __init__(
         self,
         volume: Volume,
         members: Sequence[Member],
         options: SegmentOptions,
         scheme: LabelScheme,
-        unfinished: Unfinished | SharedWork | None = None,
-        *,
-        grid: Grid | None = None,
-        in_memory: bool = False,
-        excerpt: Excerpt | None = None,
-        workers: int | None = None,
+        delivery: Delivery = HELD,
     ) -> None:
         """Plan.
 
@@ -81,18 +74,12 @@ class SegmentationJob(VolumeJob):
             members: of one geometry, for the classes of `scheme`.
             options: of the user.
             scheme: of the labels.
-            unfinished: where results go, and what another process began; without, `run` keeps them in memory.
-            grid: of the same place, that results are resampled to; None is that of `volume`.
-            in_memory: whether the budget has to suffice for results in memory, too.
-            excerpt: as for `VolumeJob`.
-            workers: as for `VolumeJob`.
+            delivery: where results go.
 
         Raises:
             InputError: if the options cannot be met; nothing was computed.
         """
-        super().__init__(
-            volume, options, scheme, unfinished, grid=grid, in_memory=in_memory, excerpt=excerpt, workers=workers
-        )
+        super().__init__(volume, options, scheme, delivery)
         self._members = members
         self._devices = devices()
         agrees = all(member.bfloat16_agrees for member in members)
@@ -165,8 +152,8 @@ class SegmentationJob(VolumeJob):
         column = column_bytes(self.volume.voxels) if self._devices == (None,) else 0  # else a GPU's memory is planned
         demand = Demand(largest, self.precision, len(self._networks[0]), devices=len(self._devices), column=column)
         normalizations = self._normalizations
-        if self._unfinished is not None and self._unfinished.plan is not None:
-            begun = begun_plan(self._unfinished.plan, demand, budget, held, normalizations=normalizations)
+        if self._kept is not None and self._kept.plan is not None:
+            begun = begun_plan(self._kept.plan, demand, budget, held, normalizations=normalizations)
             self._check_memory_of_begun(begun, held)
             return begun
         return choose_plan(
@@ -192,9 +179,9 @@ class SegmentationJob(VolumeJob):
     @property
     def _prepared(self) -> float:
         """The share of the work that went into statistics which are there already."""
-        if not self.plan.demand.passes or self._unfinished is None:
+        if not self.plan.demand.passes or self._kept is None:
             return 0.0
-        tiles, moments = self.plan.tiles, self._unfinished.moments
+        tiles, moments = self.plan.tiles, self._kept.moments
         flop = sum(
             float(size.flop_until(tiles.tile, normalization))
             for number, size in enumerate(self._sizes)
@@ -216,11 +203,11 @@ class SegmentationJob(VolumeJob):
         for number, first in enumerate(self._networks[0]):
             key = str(number)
             passes = MomentPasses(image, first, self.plan.tiles, self._sizes[number], progress=computed)
-            known = self._unfinished.moments.get(key) if self._unfinished else None
+            known = self._kept.moments.get(key) if self._kept else None
 
             def note(fixed: Fixed, key: str = key) -> None:
-                if self._unfinished is not None:
-                    self._unfinished.note_moments(key, fixed)
+                if self._kept is not None:
+                    self._kept.note_moments(key, fixed)
 
             moments = passes.moments(intensity, known, note)
             for networks in self._networks:

@@ -269,6 +269,9 @@ class SharedWork:
             raise ValueError(f"Expected {classes.dtype} of {classes.shape}. Received: {dtype} of {shape}")
         return classes
 
+    def begin(self, plan: TilePlan) -> None:
+        """Nothing: the blocks were decided for all."""
+
     def wrote(self, number: int, box: Box) -> None:
         """Nothing: blocks are counted as their layers are written."""
 

@@ -91,10 +91,11 @@ class Unfinished:
         """Whether work was found that is not done again."""
         return bool(self.planes or self.moments)
 
-    def note_plan(self, plan: TilePlan) -> None:
+    def begin(self, plan: TilePlan) -> None:
         """Keep the tiles, which must stay the same when the work goes on."""
-        self.plan = plan
-        self._note()
+        if self.plan is None:
+            self.plan = plan
+            self._note()
 
     def note_intensity(self, intensity: NDArray[np.float32]) -> None:
         """Keep the offset and scale of the volume."""
@@ -128,7 +129,7 @@ class Unfinished:
             box: written, of every result.
         """
         if self.plan is None:
-            raise ValueError("The plan was not noted.")
+            raise ValueError("The work was not begun.")
         self.planes[number] = box.stop[0] - self.plan[number].write.start[0]
         if time.monotonic() - self._noted_at > SECONDS_BETWEEN_NOTES:
             self._note()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import shown
-from keras_unet3d.inference.excerpt import Excerpt
+from keras_unet3d.inference.delivery import HELD, Delivery
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.planning import Plan
 from keras_unet3d.inference.postprocessing import BYTES_PER_VOXEL, ClassChange, background_of, postprocess
@@ -23,14 +23,12 @@ from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.results import HeldVoxels, Outcome, Results, Store, class_dtype
 from keras_unet3d.inference.segmentation import TileWork
 from keras_unet3d.inference.segmented import Segmented
-from keras_unet3d.inference.shared_work import SharedWork
-from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.work import Precision
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.resampling import ResampledVoxels
 from keras_unet3d.volumes.scratch import scratch_copy
-from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.volume import Volume
 from keras_unet3d.volumes.voxels import Voxels
 
 Statistics = Literal["moving", "volume", "current"]
@@ -55,39 +53,22 @@ class VolumeJob(ABC):
     precision: Precision
     statistics: Statistics
 
-    def __init__(
-        self,
-        volume: Volume,
-        options: SegmentOptions,
-        scheme: LabelScheme,
-        unfinished: Unfinished | SharedWork | None = None,
-        *,
-        grid: Grid | None = None,
-        in_memory: bool = False,
-        excerpt: Excerpt | None = None,
-        workers: int | None = None,
-    ) -> None:
+    def __init__(self, volume: Volume, options: SegmentOptions, scheme: LabelScheme, delivery: Delivery = HELD) -> None:
         """Check what does not depend on who computes.
 
         Args:
             volume: raw ``(z, y, x, channel)``, in memory or in a file; `ResampledVoxels` are made once, when it runs.
             options: of the user.
             scheme: of the labels.
-            unfinished: where results go, and what another process began, or shares; without, `run` keeps them in
-                memory.
-            grid: of the same place, that results are resampled to; None is that of `volume`.
-            in_memory: whether the budget has to suffice for results in memory, too.
-            excerpt: whose `volume` and `grid` these are, where results are wanted of a region.
-            workers: processes that would share the volume in blocks, where nothing is `unfinished`.
+            delivery: where results go.
 
         Raises:
             InputError: if the options cannot be met.
         """
         self.volume, self._options, self._scheme = volume, options, scheme
-        self._unfinished, self._in_memory = unfinished, in_memory
-        self._excerpt = excerpt
-        self._workers = unfinished.workers if unfinished is not None else workers
-        self.grid = grid or volume.grid
+        self._kept, self._in_memory, self._excerpt = delivery.kept, delivery.in_memory, delivery.excerpt
+        self._workers = delivery.kept.workers if delivery.kept is not None else delivery.workers
+        self.grid = delivery.grid or volume.grid
         self.warnings: list[str] = []
         self._check_post_processing()
 
@@ -109,8 +90,8 @@ class VolumeJob(ABC):
             progress: told how far it is.
         """
         progress(self.done)
-        if isinstance(self._unfinished, Unfinished) and self._unfinished.plan is None:
-            self._unfinished.note_plan(self.plan.tiles)
+        if self._kept is not None:
+            self._kept.begin(self.plan.tiles)
         results = self._results()
         with ExitStack() as opened:
             self._compute(self._image(opened), results, progress)
@@ -158,19 +139,19 @@ class VolumeJob(ABC):
         voxels: Voxels = self.volume.voxels
         if not isinstance(getattr(voxels, "whole", voxels), ResampledVoxels):
             return voxels
-        if self._unfinished is not None:
-            folder = self._unfinished.folder
+        if self._kept is not None:
+            folder = self._kept.folder
         else:
             folder = Path(opened.enter_context(TemporaryDirectory(prefix="unet3d_")))
         return opened.enter_context(scratch_copy(voxels, folder / "resampled.raw"))
 
     def _intensity_and_moments(self, image: Voxels, predictor: Predictor, progress: Progress) -> NDArray[np.float32]:
         """Offset and scale of the volume; the statistics that networks normalise by are fixed, too."""
-        intensity = self._unfinished.intensity if self._unfinished is not None else None
+        intensity = self._kept.intensity if self._kept is not None else None
         if intensity is None:
             intensity = predictor.intensity(self._excerpt.working.voxels if self._excerpt else image)
-            if self._unfinished is not None:
-                self._unfinished.note_intensity(intensity)
+            if self._kept is not None:
+                self._kept.note_intensity(intensity)
         self._prepare(image, intensity, progress)
         return intensity
 
@@ -184,13 +165,13 @@ class VolumeJob(ABC):
         share = self._share_of_preparation if numbers is None else 0.0
         done = self._labelled(numbers)
         total = sum(prod(tiles[number].write.shape) for number in (range(len(tiles)) if numbers is None else numbers))
-        written = dict(self._unfinished.planes) if self._unfinished else {}
+        written = dict(self._kept.planes) if self._kept else {}
 
         def wrote(number: int, box: Box) -> None:
             nonlocal done
             done += prod(box.shape)
-            if self._unfinished is not None:
-                self._unfinished.wrote(number, box)
+            if self._kept is not None:
+                self._kept.wrote(number, box)
             progress(min(share + (1 - share) * done / total, 1.0))
 
         TileWork(image, tiles, intensity, results, wrote, written, numbers).run(predictors)
@@ -228,10 +209,10 @@ class VolumeJob(ABC):
         Where several share the work, what a process holds already differs by a little, and what is free by much: only
         what cannot be true is refused.
         """
-        if self._unfinished is None or plan.memory <= plan.budget:
+        if self._kept is None or plan.memory <= plan.budget:
             return
         needed, allowed = shown(plan.memory, rounded_up=True), shown(plan.budget)
-        if self._unfinished.workers is None:
+        if self._kept.workers is None:
             raise InputError(
                 f"What is to be resumed was planned for {needed} of memory; {allowed} may be taken. Give that much "
                 f"(--memory), or begin again without --resume."
@@ -239,7 +220,7 @@ class VolumeJob(ABC):
         if self._options.memory is not None and plan.memory - held > plan.budget:
             raise InputError(
                 f"The blocks were planned for {needed} of memory in each process; {allowed} may be taken. Give that "
-                f"much (--memory), or remove {self._unfinished.folder} to begin again."
+                f"much (--memory), or remove {self._kept.folder} to begin again."
             )
         self.warnings.append(f"A block takes about {needed} of memory; {allowed} may be taken now.")
 
@@ -260,9 +241,9 @@ class VolumeJob(ABC):
         shape, classes = self.volume.grid.shape, self._scheme.classes
 
         def store(name: str, channels: tuple[int, ...], dtype: Any) -> Store:
-            if self._unfinished is None:
+            if self._kept is None:
                 return HeldVoxels(np.empty((*shape, *channels), dtype))
-            return self._unfinished.voxels(name, (*shape, *channels), dtype)
+            return self._kept.voxels(name, (*shape, *channels), dtype)
 
         return Results(
             store("classes", (), self._class_dtype),
@@ -272,7 +253,7 @@ class VolumeJob(ABC):
 
     def _labelled(self, numbers: Sequence[int] | None = None) -> int:
         """Voxels of tiles, or of all, whose class is there already."""
-        tiles, planes = self.plan.tiles, self._unfinished.planes if self._unfinished else {}
+        tiles, planes = self.plan.tiles, self._kept.planes if self._kept else {}
         counted = planes if numbers is None else set(numbers) & planes.keys()
         return sum(planes[number] * prod(tiles[number].write.shape[1:]) for number in counted)
 

@@ -24,13 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from keras_unet3d.annotation import Meaning
-    from keras_unet3d.inference.excerpt import Excerpt
+    from keras_unet3d.annotation.labels import LabelScheme
+    from keras_unet3d.inference.delivery import Delivery
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.planning import Plan
     from keras_unet3d.inference.postprocessing import ClassChange
     from keras_unet3d.inference.segmented import Segmented
-    from keras_unet3d.inference.shared_work import SharedWork
-    from keras_unet3d.inference.unfinished import Unfinished
     from keras_unet3d.inference.volume_job import Statistics, VolumeJob
     from keras_unet3d.network.work import Precision
     from keras_unet3d.serving.description import ModelDescription
@@ -127,11 +126,14 @@ def plan_segmentation(
     Raises:
         InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
     """
+    from keras_unet3d.inference.delivery import Delivery
+
     image = image_at_level(image, options)
     with ExitStack() as opened:
         if keep is not None:
             image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
-        working, job = segmentation_job(image, model, options, opened, None, in_memory=in_memory, workers=workers)
+        delivery = Delivery(in_memory=in_memory, workers=workers)
+        working, job = segmentation_job(image, model, options, opened, delivery)
         warnings = (*working.warnings, *job.warnings)
         said = warnings, working.resampled, working.region
         return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, *said)
@@ -172,12 +174,12 @@ def segment(
         InputError: if image, annotation and model do not fit each other, or the memory does not suffice.
         WorkError: if the result cannot be written.
     """
+    from keras_unet3d.inference.delivery import Delivery
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.unfinished import Unfinished
 
     options = options or SegmentOptions()
-    probabilities, uncertainty = options.probabilities, options.uncertainty
-    if output is None and (options.resume or uncertainty or isinstance(probabilities, str | Path)):
+    if output is None and (options.resume or options.uncertainty or isinstance(options.probabilities, str | Path)):
         raise InputError("Probabilities, uncertainty and what can be resumed are written beside an output: name one.")
     if options.report is not None:
         check_page(options.report)  # not after the work
@@ -193,24 +195,20 @@ def segment(
         unfinished = None
         if output is not None:
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
-        working, job = segmentation_job(image, model, options, opened, unfinished, in_memory=output is None)
+        delivery = Delivery(unfinished, in_memory=output is None)
+        working, job = segmentation_job(image, model, options, opened, delivery)
         volume, warnings = working.image, (*working.warnings, *job.warnings)
         if on_plan is not None:
             said = warnings, working.resampled, working.region
             on_plan(SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, *said))
         segmented = job.run(kept, progress or (lambda _: None))
         labels = replace(volume, voxels=as_array(segmented.labels), segments=scheme.segments, channels=())
-        chances = None
-        if segmented.probabilities is not None:
-            chances = replace(volume, voxels=as_array(segmented.probabilities), channels=scheme.names)
-        if chances is not None and isinstance(probabilities, str | Path):
-            write_image(probabilities, chances)
-        if segmented.uncertainty is not None and uncertainty is not None:
-            write_image(uncertainty, replace(volume, voxels=as_array(segmented.uncertainty), channels=("uncertainty",)))
+        chances = _probabilities(volume, segmented, scheme)
+        _write_beside(options, volume, segmented, chances)
         if output is not None:
             write_labels(output, labels)
         _write_report(options, volume, segmented, models, kept, warnings)
-        returned = chances if probabilities is True and chances is not None else None
+        returned = chances if options.probabilities is True else None
         return Segmentation(
             output=Path(output) if output is not None else None,
             held=replace(labels, voxels=labels.voxels[:, :, :]) if output is None else None,
@@ -226,6 +224,22 @@ def segment(
             changes={scheme.names[change.class_index]: change for change in segmented.changes},
             warnings=warnings,
         )
+
+
+def _probabilities(image: Volume, segmented: Segmented, scheme: LabelScheme) -> Volume | None:
+    """Of each class, where they were computed."""
+    if segmented.probabilities is None:
+        return None
+    return replace(image, voxels=as_array(segmented.probabilities), channels=scheme.names)
+
+
+def _write_beside(options: SegmentOptions, image: Volume, segmented: Segmented, probabilities: Volume | None) -> None:
+    """Write what is wanted beside the labels."""
+    if probabilities is not None and isinstance(options.probabilities, str | Path):
+        write_image(options.probabilities, probabilities)
+    if segmented.uncertainty is not None and options.uncertainty is not None:
+        voxels = as_array(segmented.uncertainty)
+        write_image(options.uncertainty, replace(image, voxels=voxels, channels=("uncertainty",)))
 
 
 def image_at_level(image: Any, options: SegmentOptions | None) -> Any:
@@ -259,27 +273,31 @@ def segmentation_job(
     model: Models,
     options: SegmentOptions | None,
     opened: ExitStack,
-    unfinished: Unfinished | SharedWork | None,
-    *,
-    in_memory: bool,
-    workers: int | None = None,
+    delivery: Delivery,
 ) -> tuple[WorkingImage, VolumeJob]:
-    """Open the image, or the region of it, load the models, and plan."""
+    """Open the image, or the region of it, load the models, and plan.
+
+    Args:
+        image: as for `segment`.
+        model: as for `segment`.
+        options: as for `segment`.
+        opened: closes what is opened here.
+        delivery: where results go; grid and excerpt are found here.
+    """
     from keras_unet3d.inference.excerpt import Excerpt
     from keras_unet3d.inference.options import SegmentOptions
 
     models = described_models(model)
     if not isinstance(image, Volume):
-        image = opened.enter_context(open_image(image, scratch=unfinished.folder if unfinished else None))
+        image = opened.enter_context(open_image(image, scratch=delivery.kept.folder if delivery.kept else None))
     working = WorkingImage.of(image, [description for _, description in models])
     excerpt = None
     if options is not None and options.region is not None:
         box = options.region.box(image.grid.shape, image.source or "the image")
         excerpt = Excerpt.of(image, working.volume, box, models[0][1].geometry.geometry)
         working = replace(working, image=part_of(image, box), volume=excerpt.volume, region=excerpt.sentence)
-    job = _job_of(
-        working, models, options or SegmentOptions(), unfinished, excerpt, in_memory=in_memory, workers=workers
-    )
+    delivery = replace(delivery, grid=working.image.grid, excerpt=excerpt)
+    job = _job_of(working.volume, models, options or SegmentOptions(), delivery)
     if excerpt is not None:
         _check_statistics(job)
     return working, job
@@ -304,18 +322,11 @@ def _check_statistics(job: VolumeJob) -> None:
 
 
 def _job_of(
-    working: WorkingImage,
-    models: Sequence[tuple[Any, ModelDescription]],
-    options: SegmentOptions,
-    unfinished: Unfinished | SharedWork | None,
-    excerpt: Excerpt | None,
-    *,
-    in_memory: bool,
-    workers: int | None,
+    volume: Volume, models: Sequence[tuple[Any, ModelDescription]], options: SegmentOptions, delivery: Delivery
 ) -> VolumeJob:
     """Load the models, and plan."""
     if any(isinstance(each, Client) for each, _ in models):
-        return _served_job(working, models, options, unfinished, excerpt, in_memory=in_memory, workers=workers)
+        return _served_job(volume, models, options, delivery)
 
     from keras_unet3d.inference.job import Member, SegmentationJob
 
@@ -333,29 +344,11 @@ def _job_of(
             )
             for network in loaded.networks
         ]
-    scheme = models[0][1].scheme
-    return SegmentationJob(
-        working.volume,
-        members,
-        options,
-        scheme,
-        unfinished,
-        grid=working.image.grid,
-        in_memory=in_memory,
-        excerpt=excerpt,
-        workers=workers,
-    )
+    return SegmentationJob(volume, members, options, models[0][1].scheme, delivery)
 
 
 def _served_job(
-    working: WorkingImage,
-    models: Sequence[tuple[Any, ModelDescription]],
-    options: SegmentOptions,
-    unfinished: Unfinished | SharedWork | None,
-    excerpt: Excerpt | None,
-    *,
-    in_memory: bool,
-    workers: int | None,
+    volume: Volume, models: Sequence[tuple[Any, ModelDescription]], options: SegmentOptions, delivery: Delivery
 ) -> VolumeJob:
     """Plan with a model on servers."""
     from keras_unet3d.serving.served_job import ServedJob
@@ -363,13 +356,4 @@ def _served_job(
     if len(models) > 1:
         raise InputError("Expected one served model, or any number of others. Export several as one to serve them.")
     (client, _), *_ = models
-    return ServedJob(
-        working.volume,
-        client,
-        options,
-        unfinished,
-        grid=working.image.grid,
-        in_memory=in_memory,
-        excerpt=excerpt,
-        workers=workers,
-    )
+    return ServedJob(volume, client, options, delivery)

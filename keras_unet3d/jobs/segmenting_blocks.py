@@ -310,13 +310,15 @@ class _Held:
         self._job = None
 
     def _made(self, stack: ExitStack) -> VolumeJob:
+        from keras_unet3d.inference.delivery import Delivery
+
         request, options = self.request, self.request.options
         if self.work.decided is not None:
             options = replace(options, precision=self.work.decided.precision)
         if options.memory is None:
             options = replace(options, memory=self._memory)
         image = request.image if len(request.image) > 1 else request.image[0]
-        working, job = segmentation_job(image, request.models, options, stack, self.work, in_memory=False)
+        working, job = segmentation_job(image, request.models, options, stack, Delivery(self.work))
         if working.resampled:
             raise InputError(
                 f"{working.resampled[:-1]}. Blocks are not resampled: segment a level of about that spacing "

@@ -8,22 +8,20 @@ import numpy as np
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference.budget import default_budget, held_memory
+from keras_unet3d.inference.delivery import HELD, Delivery
 from keras_unet3d.inference.ensemble import Ensemble
-from keras_unet3d.inference.excerpt import Excerpt
 from keras_unet3d.inference.mirrored_axes import axis_combinations, common_axes
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.planning import Plan
 from keras_unet3d.inference.predictor import Predictor
 from keras_unet3d.inference.segmentation import tiles_matter
-from keras_unet3d.inference.shared_work import SharedWork
-from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.inference.volume_job import VolumeJob
 from keras_unet3d.serving.client import Client
 from keras_unet3d.serving.export import MEMORY_OF_A_SERVED_TILE
 from keras_unet3d.serving.served_plan import Serving
 from keras_unet3d.serving.served_predictor import ServedPredictor
 from keras_unet3d.volumes.axes import named
-from keras_unet3d.volumes.volume import Grid, Volume
+from keras_unet3d.volumes.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -37,44 +35,20 @@ class _Named:
 class ServedJob(VolumeJob):
     """Everything that is decided before the work, and the work, by servers."""
 
-    def __init__(
-        self,
-        volume: Volume,
-        client: Client,
-        options: SegmentOptions,
-        unfinished: Unfinished | SharedWork | None = None,
-        *,
-        grid: Grid | None = None,
-        in_memory: bool = False,
-        excerpt: Excerpt | None = None,
-        workers: int | None = None,
-    ) -> None:
+    def __init__(self, volume: Volume, client: Client, options: SegmentOptions, delivery: Delivery = HELD) -> None:
         """Plan.
 
         Args:
             volume: as for `VolumeJob`.
             client: of the model.
             options: of the user.
-            unfinished: as for `VolumeJob`.
-            grid: as for `VolumeJob`.
-            in_memory: as for `VolumeJob`.
-            excerpt: as for `VolumeJob`.
-            workers: as for `VolumeJob`.
+            delivery: where results go.
 
         Raises:
             InputError: if the options cannot be met; no tile was sent.
         """
         description = client.description
-        super().__init__(
-            volume,
-            options,
-            description.scheme,
-            unfinished,
-            grid=grid,
-            in_memory=in_memory,
-            excerpt=excerpt,
-            workers=workers,
-        )
+        super().__init__(volume, options, description.scheme, delivery)
         self._client = client
         if options.precision == "bfloat16":
             raise InputError("A server computes in the precision of its model, float32. Leave out --precision.")
@@ -125,8 +99,8 @@ class ServedJob(VolumeJob):
             access.in_flight,
             access.largest_message,
         )
-        if self._unfinished is not None and self._unfinished.plan is not None:
-            begun = serving.begun_plan(self._unfinished.plan, budget, held)
+        if self._kept is not None and self._kept.plan is not None:
+            begun = serving.begun_plan(self._kept.plan, budget, held)
             self._check_memory_of_begun(begun, held)
             return begun
         return serving.plan(self.volume.grid.shape, budget, held, workers=self._workers)

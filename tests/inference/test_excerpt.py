@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
+from keras_unet3d.inference.delivery import Delivery
 from keras_unet3d.inference.excerpt import Excerpt, with_surroundings
 from keras_unet3d.inference.job import Member, SegmentationJob
 from keras_unet3d.inference.options import SegmentOptions
@@ -76,7 +77,7 @@ def segmented(member, image, box=None, options=OPTIONS):
         job = SegmentationJob(image, [member], options, SCHEME)
     else:
         excerpt = Excerpt.of(image, image, box, member.size.geometry)
-        job = SegmentationJob(excerpt.volume, [member], options, SCHEME, grid=excerpt.grid, excerpt=excerpt)
+        job = SegmentationJob(excerpt.volume, [member], options, SCHEME, Delivery(grid=excerpt.grid, excerpt=excerpt))
     done = job.run()
     return done.labels[:, :, :], done.probabilities[:, :, :]
 
@@ -150,7 +151,7 @@ def test_only_what_surrounds_a_region_goes_through_the_network(member, image):
     recorded = replace(image, voxels=Recorded(image.voxels))
     excerpt = Excerpt.of(recorded, recorded, Box((0, 40, 20), (13, 44, 24)), network.size.geometry)
     assert excerpt.read == Box((0, 32, 12), (13, 52, 32))  # 8 around, from and to multiples of 2
-    job = SegmentationJob(excerpt.volume, [network], OPTIONS, SCHEME, grid=excerpt.grid, excerpt=excerpt)
+    job = SegmentationJob(excerpt.volume, [network], OPTIONS, SCHEME, Delivery(grid=excerpt.grid, excerpt=excerpt))
     job.run()
     tiles = [box for box in recorded.voxels.boxes if box.clipped(excerpt.read.stop) == box and box.start[1] >= 32]
     others = [box for box in recorded.voxels.boxes if box not in tiles]

@@ -11,6 +11,7 @@ from keras_unet3d.annotation.labels import UNLABELED, LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference import devices, job
 from keras_unet3d.inference.budget import parse_memory
+from keras_unet3d.inference.delivery import Delivery
 from keras_unet3d.inference.job import Member, SegmentationJob
 from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.inference.plan_choice import choose_plan
@@ -62,7 +63,9 @@ def volume(shape=SHAPE):
 def planned(members, shape=SHAPE, *, in_memory=False, unfinished=None, **asked):
     asked = {"memory": PLENTY, "precision": "float32"} | asked
     members = members if isinstance(members, list) else [members]
-    return SegmentationJob(volume(shape), members, SegmentOptions(**asked), SCHEME, unfinished, in_memory=in_memory)
+    return SegmentationJob(
+        volume(shape), members, SegmentOptions(**asked), SCHEME, Delivery(unfinished, in_memory=in_memory)
+    )
 
 
 def outcome(job):
@@ -371,4 +374,4 @@ def planned_without_voxels(one, shape, *, in_memory=False, **asked):
     """Plan for a volume that takes no memory itself."""
     empty = Volume(np.broadcast_to(np.float32(0), (*shape, 1)), Grid(shape, unit="mm"))
     asked = {"memory": PLENTY, "precision": "float32"} | asked
-    return SegmentationJob(empty, [one], SegmentOptions(**asked), SCHEME, in_memory=in_memory)
+    return SegmentationJob(empty, [one], SegmentOptions(**asked), SCHEME, Delivery(in_memory=in_memory))

@@ -9,6 +9,7 @@ import pytest
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference import job
+from keras_unet3d.inference.delivery import Delivery
 from keras_unet3d.inference.job import Member, SegmentationJob
 from keras_unet3d.inference.network_predictor import NetworkStream
 from keras_unet3d.inference.options import SegmentOptions
@@ -71,7 +72,7 @@ def joined(output, workers=100):
 def begun(work, member, image):
     """What `jobs.segmenting_blocks.begin` does."""
     with work.alone():
-        made = SegmentationJob(image, [member], OPTIONS, SCHEME, work)
+        made = SegmentationJob(image, [member], OPTIONS, SCHEME, Delivery(work))
         if not work.begun:
             work.decide(made.plan.tiles, made.precision, Volume(image.voxels, image.grid, segments=SCHEME.segments))
             made.prepare()
@@ -173,7 +174,7 @@ def test_where_nothing_was_begun_nothing_stays_and_another_call_may_begin(frozen
     assert list(tmp_path.iterdir()) == []
     with joined(output) as work:  # killed while it prepares, as by an image that holds what is no number
         with work.alone():
-            made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, work)
+            made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, Delivery(work))
             work.decide(made.plan.tiles, made.precision, image)
             work.note_intensity(np.float32([[0, 1]]))
         (work.folder / "blocks" / "0.64").touch()
@@ -190,7 +191,7 @@ def test_what_is_decided_is_decided_once_and_alone(frozen, image, tmp_path):
     """Another process that looked before cannot take it back."""
     with joined(tmp_path / "a.ome.zarr") as early, joined(tmp_path / "a.ome.zarr") as late:
         with early.alone():
-            made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, early)
+            made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, Delivery(early))
             early.decide(made.plan.tiles, made.precision, image)
         late.look()
         with late.alone():
@@ -209,12 +210,15 @@ def test_memory_that_is_not_free_now_refuses_no_process_unless_it_was_said(froze
     with joined(tmp_path / "a.ome.zarr") as work:
         needed = begun(work, frozen, image).plan.memory
         monkeypatch.setattr(job, "default_budget", lambda: needed // 2)
-        made = SegmentationJob(image, [frozen], replace(OPTIONS, memory=None), SCHEME, work)
+        made = SegmentationJob(image, [frozen], replace(OPTIONS, memory=None), SCHEME, Delivery(work))
         assert "MB of memory; " in made.warnings[0]
         with pytest.raises(InputError, match=r"in each process; .* may be taken.*or remove .*\.a\.ome\.zarr\."):
-            SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed - 1), SCHEME, work)
+            SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed - 1), SCHEME, Delivery(work))
         monkeypatch.setattr(job, "held_memory", lambda: 10**6)  # a little more than the first process held
-        assert SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed), SCHEME, work).plan.memory > needed
+        assert (
+            SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed), SCHEME, Delivery(work)).plan.memory
+            > needed
+        )
 
 
 def test_what_another_call_has_begun_gets_nothing_of_this_one(frozen, image, tmp_path):
@@ -223,7 +227,7 @@ def test_what_another_call_has_begun_gets_nothing_of_this_one(frozen, image, tmp
     with joined(output) as work, SharedWork(output, FACTS | {"model": "nuclei"}, SCHEME) as other:
         for each in (work, other):
             with each.alone():
-                made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, each)
+                made = SegmentationJob(image, [frozen], OPTIONS, SCHEME, Delivery(each))
                 each.decide(made.plan.tiles, made.precision, image)
         with work.alone(), pytest.raises(WorkError, match="is gone from"):
             work.note_intensity(np.float32([[3, 4]]))

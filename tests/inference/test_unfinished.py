@@ -10,6 +10,7 @@ import pytest
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError
 from keras_unet3d.inference import job, unfinished
+from keras_unet3d.inference.delivery import Delivery
 from keras_unet3d.inference.job import Member, SegmentationJob
 from keras_unet3d.inference.network_predictor import NetworkPredictor, NetworkStream
 from keras_unet3d.inference.options import SegmentOptions
@@ -74,7 +75,7 @@ def pushed(monkeypatch):
 def planned(member, unfinished, **asked):
     voxels = np.random.default_rng(4).normal(0, 1, (*SHAPE, 1)).astype(np.float32)
     asked = {"memory": PLENTY, "precision": "float32", "probabilities": True} | asked
-    return SegmentationJob(Volume(voxels, Grid(SHAPE)), [member], SegmentOptions(**asked), SCHEME, unfinished)
+    return SegmentationJob(Volume(voxels, Grid(SHAPE)), [member], SegmentOptions(**asked), SCHEME, Delivery(unfinished))
 
 
 def finished(member, output, *, resume=False, **asked):
