@@ -24,9 +24,10 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from keras_unet3d.training.model import build_network
 from keras_unet3d.training.normalization import for_training
 from keras_unet3d.training.pipeline import TrainingBatches
+from keras_unet3d.training.resolved import ResolvedSettings, resolved
 from keras_unet3d.training.runtime import prepare_runtime
 from keras_unet3d.training.sampling import TrainingVolume
-from keras_unet3d.training.settings import Settings, read_settings
+from keras_unet3d.training.settings import read_settings
 from keras_unet3d.training.step import TrainingStep, build_optimizer
 
 
@@ -39,10 +40,10 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_runtime()
     settings = settings_of(arguments.precision, arguments.normalization)
-    model = for_training(build_network(settings, CHANNELS, CLASSES, settings.dtype_policy))
+    model = for_training(build_network(settings, CHANNELS, CLASSES, settings.precision))
     step = TrainingStep(
         model,
-        build_optimizer(settings.optimizer, settings.dtype_policy),
+        build_optimizer(settings.optimizer, settings.precision),
         settings.loss.dice,
         settings.optimizer.clip_norm,
         recompute=arguments.recompute,
@@ -85,23 +86,29 @@ def share_of_convolutions(step: TrainingStep, batch: Sequence[Any]) -> float:
     return sum(spent[kind] for kind in spent if "Conv3D" in kind) / spent.total()
 
 
-def settings_of(precision: str, normalization: str) -> Settings:
+def settings_of(precision: str, normalization: str) -> ResolvedSettings:
     z, y, x = TILE
-    return read_settings(
+    settings = read_settings(
         None,
         {
             "steps": 1,
             "tile": f"x={x} y={y} z={z}",
+            "first_tile": f"x={x} y={y} z={z}",
+            "recompute": False,
             "batch_size": 1,
             "precision": "mixed_bfloat16" if precision == "bfloat16" else precision,
             "network.filters": FILTERS,
+            "network.depth": 3,
             "network.padding": "valid",
+            "network.unpooled": "x=0 y=0 z=0",
             "network.normalization": normalization,
             "optimizer.name": "sgd",
             "optimizer.momentum": 0.9,
             "optimizer.learning_rate": 1e-3,
+            "loss.class_weights": "equal",
         },
     )
+    return resolved(settings)
 
 
 def noise() -> TrainingVolume:

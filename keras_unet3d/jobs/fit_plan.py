@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from keras_unet3d.jobs.models import PathLike
     from keras_unet3d.training.plan import Decision
+    from keras_unet3d.training.resolved import ResolvedSettings
     from keras_unet3d.training.settings import Settings
 
 
@@ -33,13 +34,13 @@ class FitPlan:
     Attributes:
         dataset: read and checked.
         summary: what will be trained on.
-        settings: resolved: nothing is undecided.
+        settings: in which nothing is left to decide.
         decisions: what was decided from data and machine, and why.
     """
 
     dataset: AnnotatedDataset
     summary: TrainingSummary
-    settings: Settings
+    settings: ResolvedSettings
     decisions: tuple[Decision, ...]
 
 
@@ -98,11 +99,11 @@ def plan_for(read: AnnotatedDataset, settings: Settings | None = None) -> FitPla
     return FitPlan(read, summarize(read), resolved, (*begun, *chosen, *decisions, *windows, *held_out))
 
 
-def loss_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequence[float]:
+def loss_weights(settings: ResolvedSettings, scheme: LabelScheme, counts: Any) -> Sequence[float]:
     """Of each class in the loss.
 
     Args:
-        settings: resolved.
+        settings: of the training.
         scheme: the classes.
         counts: labelled voxels of each.
 
@@ -112,7 +113,7 @@ def loss_weights(settings: Settings, scheme: LabelScheme, counts: Any) -> Sequen
     match settings.loss.class_weights:
         case "balanced":
             return [float(weight) for weight in class_weights(counts)]
-        case "equal" | None:
+        case "equal":
             return [1.0] * scheme.classes
         case named_weights:
             return [float(weight) for weight in given_class_weights(named_weights, scheme)]

@@ -118,7 +118,7 @@ def _case(plan: FitPlan, volume: TrainingVolume, box: Box, network: Any) -> Case
     image, class_index = volume.image[box.slices], volume.class_index[box.slices]
     unsure = np.empty((*box.shape, 1), np.float32)
     found = Results(HeldVoxels(np.empty(box.shape, np.int16)), uncertainty=HeldVoxels(unsure))
-    prediction = predicted(predictor_of(network, settings), image, settings.network.filters or 0, found)
+    prediction = predicted(predictor_of(network, settings), image, settings.network.filters, found)
     return CaseView(
         volume.name,
         image,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_unet3d.jobs.fit_plan import FitPlan
     from keras_unet3d.training.crew import Crew
     from keras_unet3d.training.listener import Listener
+    from keras_unet3d.training.resolved import ResolvedSettings
     from keras_unet3d.training.runs import Run
     from keras_unet3d.training.settings import Settings
 
@@ -46,8 +47,8 @@ def opened_run(
         crew: who trains.
         listener: told what happens.
     """
+    from keras_unet3d.training.resolved import read_resolved
     from keras_unet3d.training.runs import open_run
-    from keras_unet3d.training.settings import read_settings
 
     with ExitStack() as opened:
         if not crew.writes:
@@ -60,19 +61,18 @@ def opened_run(
             )
         resolved_file = run.folder / "settings.toml"
         if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
-            plan = _continued(plan, read_settings(resolved_file), settings)
+            plan = _continued(plan, read_resolved(resolved_file), settings)
         plan = _agreed(plan, crew)
         plan.settings.write(resolved_file)
         yield plan, run
 
 
-def _continued(plan: FitPlan, decided: Settings, given: Settings) -> FitPlan:
+def _continued(plan: FitPlan, decided: ResolvedSettings, given: Settings) -> FitPlan:
     """The plan with what was decided when the run began; but for what may change, where it is given now."""
     from keras_unet3d.training.runs import CHANGEABLE
 
-    settings = decided.model_copy(update={name: getattr(given, name) for name in CHANGEABLE & given.model_fields_set})
-    if settings.recompute is None:
-        settings = settings.model_copy(update={"recompute": plan.settings.recompute})
+    changed = {name: getattr(plan.settings, name) for name in CHANGEABLE & given.model_fields_set}
+    settings = decided.model_copy(update=changed)
     still = [
         each for each in plan.decisions if attrgetter(each.setting)(settings) == attrgetter(each.setting)(plan.settings)
     ]
@@ -82,9 +82,10 @@ def _continued(plan: FitPlan, decided: Settings, given: Settings) -> FitPlan:
 def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:
     """The settings of worker 0, for all; with as many devices as there are now."""
     from keras_unet3d.training.plan import check_shares
+    from keras_unet3d.training.resolved import ResolvedSettings
     from keras_unet3d.training.settings import validated
 
-    settings = validated(tomllib.loads(crew.told(plan.settings.as_toml())))
+    settings = validated(ResolvedSettings, tomllib.loads(crew.told(plan.settings.as_toml())))
     shapes = "\n".join(
         f"{case.name} {case.class_index.shape} {np.count_nonzero(case.class_index >= 0)}" for case in plan.dataset
     )
@@ -92,7 +93,7 @@ def _agreed(plan: FitPlan, crew: Crew) -> FitPlan:
         raise WorkError(
             f"Worker {crew.worker} of {crew.workers} reads other data than worker 0. Give all the same files."
         )
-    check_shares(settings, settings.batch_size or 1, crew.devices)
+    check_shares(settings, settings.batch_size, crew.devices)
     return replace(plan, settings=settings)
 
 

@@ -165,7 +165,7 @@ def train(
     """Train by a plan, in a folder in which it may have begun.
 
     Args:
-        plan: its settings are resolved.
+        plan: what was decided.
         volumes: to learn from.
         held_out: to validate on; may be empty.
         circumstances: where, and who watches.

@@ -185,7 +185,7 @@ class Trainings:
     def _trained(self, trial: Trial, folder: Path, listener: Listener) -> TrialRecord:
         from keras_unet3d.training.crew import gather_crew
         from keras_unet3d.training.held_out import part
-        from keras_unet3d.training.settings import read_settings
+        from keras_unet3d.training.resolved import read_resolved
         from keras_unet3d.training.trainer import Circumstances
 
         start = time.monotonic()
@@ -206,7 +206,7 @@ class Trainings:
         plan = plan_for(replace(read, cases=learned), trial.network.of(self.settings))
         decided = folder / "settings.toml"
         if decided.exists():  # what was decided when it began stays decided
-            plan = replace(plan, settings=read_settings(decided))
+            plan = replace(plan, settings=read_resolved(decided))
         plan.settings.write(decided)
         volumes = part(learned, "nothing", preparation_of(plan, listener)).training
         circumstances = Circumstances(folder, listener, start, gather_crew("one", listener.say))

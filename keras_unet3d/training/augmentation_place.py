@@ -18,7 +18,7 @@ class AugmentationPlace:
     that share steps never move by themselves: what fails in one would leave the others waiting.
 
     Args:
-        settings: resolved.
+        settings: `engine` and `augment_on` are looked at.
         crew: the devices that share each step.
 
     Attributes:

@@ -3,14 +3,14 @@
 import keras
 
 from keras_unet3d.network.unet import build_unet3d
-from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.resolved import ResolvedSettings
 
 
-def build_network(settings: Settings, channels: int, classes: int, precision: str) -> keras.Model:
+def build_network(settings: ResolvedSettings, channels: int, classes: int, precision: str) -> keras.Model:
     """Build it for tiles of any valid size ``(batch, z, y, x, channel)``; it gives logits.
 
     Args:
-        settings: resolved.
+        settings: network and seed are looked at.
         channels: of the image.
         classes: that are learned.
         precision: of the computation, a Keras dtype policy; weights are float32.
@@ -22,7 +22,7 @@ def build_network(settings: Settings, channels: int, classes: int, precision: st
         return build_unet3d(
             (None, None, None, channels),
             classes,
-            filters=network.filters or 0,
+            filters=network.filters,
             depth=network.geometry.depth,
             padding=network.geometry.padding,
             unpooled=network.geometry.unpooled,

@@ -22,8 +22,8 @@ from keras_unet3d.augmentation.grey import GreyInputs, apply_grey, grey_inputs, 
 from keras_unet3d.augmentation.parameters import draw_grey, draw_map, sample_generator
 from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import WorkError
+from keras_unet3d.training.resolved import ResolvedSettings
 from keras_unet3d.training.sampling import Place, Sampler, TrainingVolume
-from keras_unet3d.training.settings import Settings
 from keras_unet3d.training.tile_images import TileInputs, make_image, tile_inputs_spec
 from keras_unet3d.volumes.box import Box, Triple, read_mirrored
 
@@ -49,7 +49,7 @@ class TrainingBatches:
     meanwhile waits for them with the interpreter locked, forever. Leaving the statement lets them end first.
 
     Args:
-        settings: resolved.
+        settings: of the run.
         volumes: held in memory once.
         class_weights: of the loss, in class order.
         first_step: steps that were done before.
@@ -60,7 +60,7 @@ class TrainingBatches:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ResolvedSettings,
         volumes: Sequence[TrainingVolume],
         class_weights: Sequence[float],
         first_step: int = 0,
@@ -73,7 +73,7 @@ class TrainingBatches:
         self._draw = _Draw(settings, volumes)
         self._engine = choose_engine(settings.engine)
         self._weight_of = tf.constant([0.0, *class_weights], tf.float32)
-        self._here = (settings.batch_size or 1) // workers
+        self._here = settings.batch_size // workers
         self._worker = worker
         with tf.device("CPU:0"):  # where the pipeline runs: it could not read a variable on a GPU
             self._closed = tf.Variable(False, trainable=False)
@@ -164,12 +164,12 @@ class TrainingBatches:
         return image, class_index, weight
 
 
-def moment_images(settings: Settings, volumes: Sequence[TrainingVolume]) -> list[NDArray[np.float32]]:
+def moment_images(settings: ResolvedSettings, volumes: Sequence[TrainingVolume]) -> list[NDArray[np.float32]]:
     """Batches ``(batch, z, y, x, channel)`` of training tiles as `segment` will see them: not augmented.
 
     They are as large as what a step normalises together, but never more than one device holds, however many share it.
     """
-    tiles = min(max((settings.batch_size or 1) // settings.accumulate, 1), MOMENT_TILES)
+    tiles = min(max(settings.batch_size // settings.accumulate, 1), MOMENT_TILES)
     draw = _Draw(settings, volumes)
     return [
         np.stack([draw.plain_image(_MOMENT_STEPS + step, index) for index in range(tiles)])
@@ -180,12 +180,12 @@ def moment_images(settings: Settings, volumes: Sequence[TrainingVolume]) -> list
 class _Draw:
     """Draws samples: what is cut where, and what happens to it."""
 
-    def __init__(self, settings: Settings, volumes: Sequence[TrainingVolume]) -> None:
+    def __init__(self, settings: ResolvedSettings, volumes: Sequence[TrainingVolume]) -> None:
         self._settings = settings
         self._volumes = volumes
         geometry = settings.network.geometry
         self._margins = [margin // 2 for margin in geometry.margins]
-        self.tile = settings.tile or (0, 0, 0)
+        self.tile = settings.tile
         returned = geometry.output_lengths(self.tile)
         self._sampler = Sampler(volumes, returned)
         self.label_crop = Box.at(self._margins, returned)

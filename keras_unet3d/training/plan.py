@@ -16,8 +16,9 @@ from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import PAPER_DEPTH, Geometry, Padding
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.training.pooling import choose_depth, choose_unpooled
+from keras_unet3d.training.resolved import ResolvedSettings, resolved
 from keras_unet3d.training.sampling import Labelled
-from keras_unet3d.training.settings import Settings, validated
+from keras_unet3d.training.settings import Settings
 from keras_unet3d.training.step_memory import must_recompute, step_memory
 from keras_unet3d.training.tile_choice import PAPER_TILE, TileChoice, choose_tile, usual_tile
 from keras_unet3d.volumes.axes import named
@@ -111,7 +112,7 @@ def resolve(
     devices: int = 1,
     memory: float = inf,
     bfloat16: bool = False,
-) -> tuple[Settings, list[Decision]]:
+) -> tuple[ResolvedSettings, list[Decision]]:
     """Decide everything that is None, one after the other: each choice sees those before it.
 
     Args:
@@ -124,7 +125,7 @@ def resolve(
         bfloat16: whether they compute faster in it.
 
     Returns:
-        Settings without None, and the decisions that were taken, in order.
+        Settings in which nothing is left to decide, and the decisions that were taken, in order.
 
     Raises:
         InputError: if the tile that is set fits no such network, the precision is not to be had here, or the batch
@@ -140,16 +141,16 @@ def resolve(
             value, reason = choose(settings, situation)
             settings = _with(settings, setting, value)
             if reason:
-                shown = named(value) if isinstance(value, tuple) else str(value)
-                decisions.append(Decision(setting, shown, reason))
-    check_shares(settings, settings.batch_size or 1, devices)
-    settings = validated(_with(settings, "network.unpooled", settings.network.geometry.unpooled).model_dump())
-    if settings.recompute is None:
-        why = must_recompute(settings, _size_of_network(settings), devices, memory)
-        settings = _with(settings, "recompute", why is not None)
-        if why:
-            decisions.append(Decision("recompute", "true", why))
-    return settings, decisions
+                decisions.append(Decision(setting, _shown(value), reason))
+    whole = resolved(_with(settings, "network.unpooled", settings.network.geometry.unpooled))
+    check_shares(whole, whole.batch_size, devices)
+    return whole, decisions
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return named(value) if isinstance(value, tuple) else str(value)
 
 
 def _with(settings: Settings, setting: str, value: Any) -> Settings:
@@ -276,7 +277,7 @@ def _batch_size(settings: Settings, situation: Situation) -> tuple[int, str]:
 
 
 def _tile(settings: Settings, situation: Situation) -> tuple[Triple, str]:
-    size, tiles = _size_of_network(settings), (settings.batch_size or 1) // situation.parts
+    size, tiles = _size_of_network(settings), _tiles(settings, situation)
 
     def fits(tile: Any) -> Any:
         return step_memory(settings, size, tile, tiles, recompute=True) <= situation.memory
@@ -301,6 +302,17 @@ def _first_tile(settings: Settings, situation: Situation) -> tuple[Triple, str]:
             many = f"{times:.2g} times as many for the same work"
             return smaller, f"a tile holds a whole volume; in the first half, parts of it, {many}"
     return tile, ""
+
+
+def _tiles(settings: Settings, situation: Situation) -> int:
+    """That a device computes at once."""
+    return (settings.batch_size or 1) // situation.parts
+
+
+def _recompute(settings: Settings, situation: Situation) -> tuple[bool, str]:
+    size, tile, tiles = _size_of_network(settings), settings.tile or (0, 0, 0), _tiles(settings, situation)
+    why = must_recompute(settings, size, tile, tiles, situation.memory)
+    return why is not None, why or ""
 
 
 def _each(parts: int) -> str:
@@ -382,5 +394,6 @@ _CHOICES: tuple[tuple[str, Callable[[Settings, Situation], tuple[Any, str]]], ..
     ("augmentation.displacement_sigma", _sigma),
     ("loss.class_weights", _class_weights),
     ("optimizer.learning_rate", _rate),
+    ("recompute", _recompute),
 )
 """In the order in which they are chosen. A choice without a reason is not said."""

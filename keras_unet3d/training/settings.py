@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import (
@@ -86,6 +86,9 @@ Devices = Literal["one", "all"]
 """Of this machine, that share each step."""
 AugmentOn = Literal["auto", "cpu", "device"]
 """Where images of tiles are made."""
+Normalization = Literal["batch", "group", "instance", "none"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+"""Of the computation, a Keras dtype policy."""
 
 
 class _Settings(BaseModel):
@@ -100,12 +103,12 @@ class NetworkSettings(_Settings):
     padding: Padding | None = None
     unpooled: NamedLevels | None = None
     dimensions: Dimensions = 3
-    normalization: Literal["batch", "group", "instance", "none"] | None = None
+    normalization: Normalization | None = None
     statistics: Literal["moving", "current"] = "moving"
 
     @property
     def geometry(self) -> Geometry:
-        """Sizes that the resolved network takes."""
+        """Sizes that the network takes, by what is decided of it."""
         depth = self.depth or PAPER_DEPTH
         return Geometry(self.padding or "valid", depth, self.unpooled or (0, 0, 0), self.dimensions)
 
@@ -208,7 +211,7 @@ class Settings(_Settings):
     recompute: bool | None = None
     devices: Devices = "one"
     hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
+    precision: Precision | None = None
     engine: Literal["auto", "compiled", "elasticdeform"] = "auto"
     augment_on: AugmentOn = "auto"
     intensity: IntensitySettings = IntensitySettings()
@@ -260,11 +263,6 @@ class Settings(_Settings):
         """The working spacing, None where nothing is resampled."""
         return self.working_spacing if isinstance(self.working_spacing, Spacing) else None
 
-    @property
-    def dtype_policy(self) -> str:
-        """Of Keras, as which a network is built that learns."""
-        return self.precision or "float32"
-
     def as_toml(self) -> str:
         """As TOML that ``--config`` reads."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -305,7 +303,7 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None, pr
             branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else None
         if isinstance(branch, dict):  # what is no table is refused below
             branch[leaf] = value
-    return validated(tree, f"{path}: " if path else "")
+    return validated(Settings, tree, f"{path}: " if path else "")
 
 
 def _lay_over(tree: dict[str, Any], other: dict[str, Any]) -> None:
@@ -316,14 +314,17 @@ def _lay_over(tree: dict[str, Any], other: dict[str, Any]) -> None:
             tree[name] = value
 
 
-def validated(tree: dict[str, Any], where: str = "") -> Settings:
-    """Settings from a tree of plain values.
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def validated(kind: type[AnySettings], tree: dict[str, Any], where: str = "") -> AnySettings:
+    """Settings of a kind from a tree of plain values.
 
     Raises:
         InputError: with every unknown name and impossible value, each with its place, after `where`.
     """
     try:
-        return Settings.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         raise InputError(where + "\n".join(_say(problem) for problem in error.errors())) from error
 
@@ -334,6 +335,8 @@ def _say(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{name}: no such setting. `unet3d fit --dry-run` prints all of them."
+    if problem["type"] == "missing":
+        return f"{name}: is undecided. If an earlier version wrote this, remove its run to begin again."
     if problem["type"] == "value_error":  # our own sentence, which has the value
         return f"{name}: {problem['ctx']['error']}"
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

@@ -21,7 +21,7 @@ def step_memory(settings: Settings, size: NetworkSize, tile: Lengths, tiles: int
         tiles: that a device computes at once.
         recompute: see `keras_unet3d.training.forward.training_forward`.
     """
-    number = BYTES["float32" if settings.dtype_policy == "float32" else "bfloat16"]
+    number = BYTES["float32" if settings.precision in (None, "float32") else "bfloat16"]
     normalized = settings.network.normalization != "none"
     tensors = size.held_training(tile, normalized=normalized, recompute=recompute)
     learned = {"adam": 2, "sgd": 1}[settings.optimizer.name]
@@ -30,16 +30,16 @@ def step_memory(settings: Settings, size: NetworkSize, tile: Lengths, tiles: int
     return ALLOCATED * (number * tiles * tensors + BYTES["float32"] * weights)
 
 
-def must_recompute(settings: Settings, size: NetworkSize, devices: int, memory: float) -> str | None:
+def must_recompute(settings: Settings, size: NetworkSize, tile: Lengths, tiles: int, memory: float) -> str | None:
     """Why levels have to be computed again; None where memory suffices without.
 
     Args:
-        settings: resolved.
+        settings: as for `step_memory`, and so are size, tile and tiles.
         size: of the network.
-        devices: that share the batch.
+        tile: input voxels along z, y, x.
+        tiles: that a device computes at once.
         memory: bytes that a step may take on one of them.
     """
-    tile, tiles = settings.tile or (0, 0, 0), (settings.batch_size or 1) // (devices * settings.accumulate)
     once, again = (float(step_memory(settings, size, tile, tiles, recompute=each)) for each in (False, True))
     if once <= memory:
         return None

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.augmentation.parameters import draw_map, sample_generator
-from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.resolved import ResolvedSettings
 from keras_unet3d.training.working_spacing import working_grid
 from keras_unet3d.volumes.box import Box, Triple
 
@@ -14,18 +14,18 @@ DRAWS = 64
 """Deformations that are looked at: what lies further away than any of them reaches is mirrored, once in a while."""
 
 
-def surroundings(settings: Settings, cases: Sequence[AnnotatedCase]) -> Triple:
+def surroundings(settings: ResolvedSettings, cases: Sequence[AnnotatedCase]) -> Triple:
     """Voxels on each side of a label, along z, y and x, that a tile with this label can be made of.
 
     The tile's labels reach up to their length less one, its input a halo further, and what it is deformed from further
     still.
 
     Args:
-        settings: resolved.
+        settings: of the run.
         cases: none of them a part of an image needs any.
     """
     parts = [case for case in cases if case.within is not None]
-    if not parts or settings.tile is None:
+    if not parts:
         return 0, 0, 0
     geometry = settings.network.geometry
     tile = Box.at((0, 0, 0), settings.tile)

@@ -27,9 +27,9 @@ from keras_unet3d.training.normalization import for_training
 from keras_unet3d.training.pipeline import TrainingBatches, moment_images
 from keras_unet3d.training.profile import Profile
 from keras_unet3d.training.recent import RecentSteps
+from keras_unet3d.training.resolved import ResolvedSettings
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.schedule import learning_rate
-from keras_unet3d.training.settings import Settings
 from keras_unet3d.training.stages import tile_at
 from keras_unet3d.training.start import Start, begin_with
 from keras_unet3d.training.step import TrainingStep, build_optimizer
@@ -89,7 +89,7 @@ class Training:
     """One run in one folder. Created again with the same arguments, it continues where it was.
 
     Args:
-        settings: resolved: nothing is None.
+        settings: of the run.
         volumes: to learn from.
         held_out: to validate on; may be empty.
         scheme: classes, their names and colours.
@@ -100,7 +100,7 @@ class Training:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ResolvedSettings,
         volumes: Sequence[TrainingVolume],
         held_out: Sequence[TrainingVolume],
         scheme: LabelScheme,
@@ -122,7 +122,7 @@ class Training:
         self._seconds_of_moments: float | None = None
         network = settings.network
         channels = volumes[0].image.shape[-1]
-        self._size = NetworkSize(network.geometry, network.filters or 0, channels, scheme.classes)
+        self._size = NetworkSize(network.geometry, network.filters, channels, scheme.classes)
         folder = circumstances.folder
         self._checkpoints = Checkpoints(folder / "checkpoints", self._model, self._optimizer)
         self._monitor = Monitor(folder, scheme.names)
@@ -133,15 +133,15 @@ class Training:
         settings, crew = self._settings, self._crew
         with crew.strategy.scope():
             channels = self._volumes[0].image.shape[-1]
-            model = for_training(build_network(settings, channels, self._scheme.classes, settings.dtype_policy))
-            optimizer = build_optimizer(settings.optimizer, settings.dtype_policy)
+            model = for_training(build_network(settings, channels, self._scheme.classes, settings.precision))
+            optimizer = build_optimizer(settings.optimizer, settings.precision)
         step = TrainingStep(
             model,
             optimizer,
             settings.loss.dice,
             settings.optimizer.clip_norm or inf,
             parts=settings.accumulate,
-            recompute=bool(settings.recompute),
+            recompute=settings.recompute,
             crew=crew,
         )
         return model, optimizer, step
@@ -189,7 +189,7 @@ class Training:
                 tile = tile_at(settings, progress)
                 if (tile, place.on_device) != (batches.tile, batches.on_device):
                     batches.move(state.step, on_device=place.on_device, tile=tile)
-                start, warm_up = optimizer.learning_rate or 0.0, optimizer.warm_up_steps
+                start, warm_up = optimizer.learning_rate, optimizer.warm_up_steps
                 rate = learning_rate(optimizer.schedule, start, progress, state.step, warm_up)
                 waited = self._learn(batches, place, rate, recent, state)
                 self._report(recent, budget, state, rate)
@@ -226,8 +226,7 @@ class Training:
     def _seconds_of_comparison(self, recent: RecentSteps) -> float:
         """How long the export will compare the labels of both precisions; 0 where no speed is known."""
         settings = self._settings
-        tile = settings.tile or (0, 0, 0)
-        speed = flop_per_second(self._size, tile, settings.batch_size or 1, recent.steps_per_second)
+        speed = flop_per_second(self._size, settings.tile, settings.batch_size, recent.steps_per_second)
         return comparison_flop(self._size, self._volumes) / speed if speed else 0.0
 
     def _resume(self) -> RunState:
@@ -264,7 +263,7 @@ class Training:
                 return self._learn(batches, place, rate, recent, state)
             if isinstance(error, ImagesError):
                 raise
-            tile = named(settings.tile or (0, 0, 0))
+            tile = named(settings.tile)
             again = "" if settings.recompute else "--set recompute=true, "
             again += "--augment-on cpu, " if batches.on_device else ""
             raise WorkError(
@@ -315,15 +314,13 @@ class Training:
     def _check_finite(self, recent: RecentSteps) -> None:
         settings = self._settings
         values = {"loss": recent.last_loss}
-        if settings.dtype_policy != "mixed_float16":  # whose loss scaling skips such a step
+        if settings.precision != "mixed_float16":  # whose loss scaling skips such a step
             values["gradient"] = recent.last_gradient_norm
         for name, value in values.items():
             if not np.isfinite(value):
                 saved = self._checkpoints.saved_step
                 kept = "No checkpoint was saved yet" if saved is None else f"The checkpoint of step {saved} is kept"
-                wider = (
-                    "" if settings.dtype_policy == "float32" else f", or in 'float32' (it was {settings.precision!r})"
-                )
+                wider = "" if settings.precision == "float32" else f", or in 'float32' (it was {settings.precision!r})"
                 raise WorkError(
                     f"The {name} became {value} at step {recent.last_step}. {kept}. Train again with a lower "
                     f"optimizer.learning_rate (it was {settings.optimizer.learning_rate:g}){wider}."

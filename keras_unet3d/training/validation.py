@@ -22,8 +22,8 @@ from keras_unet3d.network.statistics import with_current_statistics
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.training.moments import MomentCollector
 from keras_unet3d.training.pipeline import moment_images
+from keras_unet3d.training.resolved import ResolvedSettings
 from keras_unet3d.training.sampling import TrainingVolume
-from keras_unet3d.training.settings import Settings
 from keras_unet3d.volumes.axes import AXES
 from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.intensity import Intensities
@@ -49,7 +49,7 @@ class Validator:
 
     Args:
         model: as `build_network` gives it; its weights of the moment are used.
-        settings: resolved.
+        settings: of the run.
         volumes: that are learned from.
         held_out: to score on; may be empty.
     """
@@ -57,7 +57,7 @@ class Validator:
     def __init__(
         self,
         model: keras.Model,
-        settings: Settings,
+        settings: ResolvedSettings,
         volumes: Sequence[TrainingVolume],
         held_out: Sequence[TrainingVolume],
     ) -> None:
@@ -83,22 +83,22 @@ class Validator:
         """Segment all that is held out, and score it."""
         if _current_statistics(self._settings):  # its weights are copies
             self._predictor = predictor_of(self._model, self._settings)
-        return validate(self._predictor, self._held_out, self._settings.network.filters or 0)
+        return validate(self._predictor, self._held_out, self._settings.network.filters)
 
 
-def predictor_of(model: keras.Model, settings: Settings) -> NetworkPredictor:
+def predictor_of(model: keras.Model, settings: ResolvedSettings) -> NetworkPredictor:
     """A network in training as a predictor of what is normalised already.
 
     Args:
         model: as `build_network` gives it. Where it normalises by the statistics of a tile, its weights are copied.
-        settings: resolved.
+        settings: of the run.
     """
     network = with_current_statistics(model) if _current_statistics(settings) else model
     as_they_are = Intensities.as_they_are(model.input_shape[-1])
     return NetworkPredictor(network, settings.network.geometry, intensities=as_they_are)
 
 
-def _current_statistics(settings: Settings) -> bool:
+def _current_statistics(settings: ResolvedSettings) -> bool:
     return settings.network.normalization == "batch" and settings.network.statistics == "current"
 
 

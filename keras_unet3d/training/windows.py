@@ -14,7 +14,7 @@ from keras_unet3d.inference.postprocessing import background_of
 from keras_unet3d.serving.description import read_description
 from keras_unet3d.training.known import known_channels
 from keras_unet3d.training.plan import Decision
-from keras_unet3d.training.settings import Settings
+from keras_unet3d.training.settings import AnySettings, Settings
 from keras_unet3d.volumes.intensity import Window
 
 ABSOLUTE = "ct"
@@ -30,7 +30,7 @@ REMEMBERED_VALUES = 100_000
 """Of each case and channel, at most; evenly spread."""
 
 
-def resolve_windows(settings: Settings, dataset: AnnotatedDataset) -> tuple[Settings, list[Decision]]:
+def resolve_windows(settings: AnySettings, dataset: AnnotatedDataset) -> tuple[AnySettings, list[Decision]]:
     """Give each channel of CT a window, unless the settings say something else of it.
 
     Args:

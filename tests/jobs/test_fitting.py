@@ -33,7 +33,7 @@ def test_what_was_decided_stays_and_only_such_decisions_are_said():
 def test_what_changes_rounding_only_is_taken_as_given_now():
     decided = Settings(batch_size=4, recompute=False)
     given = Settings(recompute=True, augment_on="cpu", seed=9)
-    settings = _continued(plan(Settings(batch_size=4, recompute=True)), decided, given).settings
+    settings = _continued(plan(Settings(batch_size=4, recompute=True, augment_on="cpu")), decided, given).settings
     assert (settings.recompute, settings.augment_on, settings.batch_size, settings.seed) == (True, "cpu", 4, 0)
 
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from keras_unet3d.training.resolved import resolved as as_resolved
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.settings import read_settings
 
@@ -16,12 +17,18 @@ def tiny_settings(changes=None):
         "steps": 6,
         "tile": "x=8 y=8 z=8",
         "batch_size": 1,
+        "precision": "float32",
+        "recompute": False,
         "network.filters": 2,
         "network.depth": 1,
         "network.padding": "same",
+        "network.unpooled": "x=0 y=0 z=0",
+        "network.normalization": "batch",
+        "loss.class_weights": "equal",
         "optimizer.learning_rate": 0.01,
     }
-    return read_settings(None, tiny | (changes or {}))
+    settings = read_settings(None, tiny | (changes or {}))
+    return as_resolved(settings.model_copy(update={"first_tile": settings.first_tile or settings.tile}))
 
 
 @pytest.fixture

@@ -143,11 +143,11 @@ def test_float16_scales_the_loss_and_skips_a_step_whose_gradient_overflows():
 
 def test_bfloat16_computes_in_half_and_keeps_its_weights_in_float32(resolved):
     settings = resolved({"precision": "mixed_bfloat16", "network.filters": 8})
-    model = build_network(settings, 1, 2, settings.dtype_policy)
+    model = build_network(settings, 1, 2, settings.precision)
     assert model(np.zeros((1, 8, 8, 8, 1), np.float32)).dtype == tf.bfloat16
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"  # of everyone else
-    step = TrainingStep(model, build_optimizer(settings.optimizer, settings.dtype_policy), dice=1.0)
+    step = TrainingStep(model, build_optimizer(settings.optimizer, settings.precision), dice=1.0)
     image = np.random.default_rng(0).standard_normal((1, 8, 8, 8, 1)).astype(np.float32)
     class_index = (image[..., 0] > 0).astype(np.int32)
     losses = [float(step((image, class_index, np.ones_like(image[..., 0])), 0.01).loss) for _ in range(8)]
