@@ -13,6 +13,8 @@ from keras_unet3d.errors import WorkError
 class BlockMarkers:
     """Files ``<number>.<planes>``: the first planes of a block are on the disk; how many voxels each class has in them.
 
+    Those of earlier planes stay: another process may have begun the same block behind them.
+
     Attributes:
         planes: that are written of each block, by its number, when `look` looked.
     """
@@ -42,7 +44,7 @@ class BlockMarkers:
         Raises:
             WorkError: if that cannot be written.
         """
-        before, self.planes[number] = self.planes.get(number, 0), planes
+        self.planes[number] = planes
         marker = self._marker(number, planes)
         beside = marker.with_name(f"{marker.name}-{os.getpid()}")
         try:
@@ -53,8 +55,6 @@ class BlockMarkers:
             beside.replace(marker)
         except OSError as error:
             raise WorkError(f"{marker}: could not be written ({error.strerror or error}).") from error
-        if before:
-            self._marker(number, before).unlink(missing_ok=True)
 
     def counted(self, number: int) -> NDArray[np.int64]:
         """Voxels of each class in the planes of a block that are written."""

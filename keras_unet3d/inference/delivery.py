@@ -16,16 +16,16 @@ class Delivery:
             them in memory.
         grid: of the same place, that results are resampled to; None is that of the volume.
         excerpt: whose volume and grid these are, where results are wanted of a region.
-        in_memory: whether the budget has to suffice for results in memory, too.
+        results_count: whether the budget has to suffice for results in memory, too.
         workers: processes that would share the volume in blocks, where nothing is kept.
     """
 
     kept: KeptWork | None = None
     grid: Grid | None = None
     excerpt: Excerpt | None = None
-    in_memory: bool = False
+    results_count: bool = False
     workers: int | None = None
 
 
 HELD = Delivery()
-"""In memory, by this process, on the grid of the volume."""
+"""By this process, on the grid of the volume, in memory that is not counted."""

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.inference.predictor import Predictor, TileStream
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.volumes.intensity import volume_intensity
-from keras_unet3d.volumes.voxels import Voxels
+from keras_unet3d.volumes.intensity import Intensities
 
 
 class Ensemble:
@@ -45,9 +44,12 @@ class Ensemble:
         """Whether a member's statistics are those of the tile."""
         return any(member.tile_dependent for member in self.members)
 
-    def intensity(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a whole raw volume; in place of some, members may have windows."""
-        return volume_intensity(image)
+    @property
+    def intensities(self) -> Intensities:
+        """Windows where all members have one, of which each puts its own in place; else the volume is measured."""
+        first, *others = (member.intensities.windows for member in self.members)
+        common = set(first).intersection(*others)
+        return Intensities({number: first[number] for number in sorted(common)})
 
     def start(self, intensity: NDArray[np.float32]) -> "_MeanStream":
         """Begin a tile in every member."""

@@ -39,8 +39,8 @@ class KeptWork(Protocol):
     def planes(self) -> Mapping[int, int]:
         """Written planes of each tile, by its number."""
 
-    def begin(self, plan: TilePlan) -> None:
-        """Hear the tiles, before the first is computed."""
+    def keep_plan(self, plan: TilePlan) -> None:
+        """Keep the tiles, before the first is computed."""
 
     def note_intensity(self, intensity: NDArray[np.float32]) -> None:
         """Keep the offset and scale of the volume."""

@@ -14,7 +14,6 @@ from keras_unet3d.network.streaming import Moments, StreamedNetwork
 from keras_unet3d.network.work import Precision
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.intensity import PER_VOLUME, Intensities
-from keras_unet3d.volumes.voxels import Voxels
 
 
 class NetworkPredictor:
@@ -26,6 +25,7 @@ class NetworkPredictor:
     Attributes:
         geometry: what the network was built with.
         classes: how many it tells apart.
+        intensities: that the model wants.
         moments: of the normalisations that are computed, by their names, once they are fixed for a volume; see
             `statistics.volume_moments`.
     """
@@ -54,7 +54,8 @@ class NetworkPredictor:
         self.geometry = geometry
         self.classes = int(model.output_shape[-1])
         self.moments: Moments | None = None
-        self._device, self._intensities = device, intensities
+        self.intensities = intensities
+        self._device = device
         self._precision, self._mirrored = precision, tuple(mirrored)
         self._streamed = StreamedNetwork(model, dtype=precision, mirrored=mirrored, compiled=_compiled)
         self._whole = _whole(model, precision) if self._streamed.normalizations else None
@@ -69,10 +70,6 @@ class NetworkPredictor:
         """Whether such statistics are those of each tile: there are some, and their moments are not fixed."""
         return bool(self.normalizations) and self.moments is None
 
-    def intensity(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a whole raw volume."""
-        return self._intensities.of(image)
-
     def start(self, intensity: NDArray[np.float32]) -> "NetworkStream":
         """Begin a tile."""
         whole = self._whole if self.tile_dependent else None
@@ -86,7 +83,7 @@ class NetworkPredictor:
 
     def _normalising(self, intensity: NDArray[np.float32]) -> Callable[[Any], Any]:
         """What is done to raw planes of a volume."""
-        return partial(self._intensities.normalised, intensity=self._intensities.with_windows(intensity)[None])
+        return partial(self.intensities.normalised, intensity=self.intensities.with_windows(intensity)[None])
 
 
 class NetworkStream:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet3d.network.sizes import Geometry
-from keras_unet3d.volumes.voxels import Voxels
+from keras_unet3d.volumes.intensity import Intensities
 
 
 class TileStream(Protocol):
@@ -41,8 +41,9 @@ class Predictor(Protocol):
     def tile_dependent(self) -> bool:
         """Whether its statistics are those of the tile, so that a tiled result differs from the whole."""
 
-    def intensity(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a whole raw volume ``(z, y, x, channel)``, as `start` wants them."""
+    @property
+    def intensities(self) -> Intensities:
+        """What it wants of raw intensities; `Intensities.of` a whole raw volume is what `start` wants."""
 
     def start(self, intensity: NDArray[np.float32]) -> TileStream:
         """Begin a tile of a volume with this offset and scale; tiles are computed one after the other."""

@@ -67,7 +67,7 @@ def segment_voxels(
         if progress is not None:
             progress(written, classes.size)
 
-    TileWork(image, plan, predictor.intensity(image), results, wrote).run([predictor])
+    TileWork(image, plan, predictor.intensities.of(image), results, wrote).run([predictor])
     return classes
 
 

@@ -22,6 +22,7 @@ from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.moments_file import read_moments, write_moments
 from keras_unet3d.inference.results import class_dtype
 from keras_unet3d.inference.tiles import TilePlan
+from keras_unet3d.inference.unfinished import SHARED_NOTES
 from keras_unet3d.network.work import Precision
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.file_lock import locked
@@ -30,7 +31,7 @@ from keras_unet3d.volumes.ome_zarr_writing import register
 from keras_unet3d.volumes.volume import Volume
 from keras_unet3d.volumes.whole_file import check_parent, written_whole
 
-_NOTES, _INTENSITY, _MOMENTS, _BEGUN = "shared.json", "intensity.json", "moments.npz", "begun.json"
+_NOTES, _INTENSITY, _MOMENTS, _BEGUN = SHARED_NOTES, "intensity.json", "moments.npz", "begun.json"
 _BLOCKS, _LABELS, _LOCK = "blocks", "labels", "lock"
 _KEPT = "What is done is kept: call again to go on."
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -269,8 +270,8 @@ class SharedWork:
             raise ValueError(f"Expected {classes.dtype} of {classes.shape}. Received: {dtype} of {shape}")
         return classes
 
-    def begin(self, plan: TilePlan) -> None:
-        """Nothing: the blocks were decided for all."""
+    def keep_plan(self, plan: TilePlan) -> None:
+        """Nothing: `decide` has."""
 
     def wrote(self, number: int, box: Box) -> None:
         """Nothing: blocks are counted as their layers are written."""

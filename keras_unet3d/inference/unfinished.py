@@ -29,6 +29,8 @@ SECONDS_BETWEEN_NOTES = 2.0
 """How much work a killed segmentation loses at most, and a slab."""
 
 _NOTES, _MOMENTS = "progress.json", "moments.npz"
+SHARED_NOTES = "shared.json"
+"""Of processes that share the same folder (`keras_unet3d.inference.shared_work`)."""
 
 
 class Unfinished:
@@ -78,6 +80,7 @@ class Unfinished:
             self._lock.close()
             raise InputError(f"{output}: another process is segmenting into it. Wait for it, or name another output.")
         try:
+            self._check_not_shared()
             if resume:
                 self._read()
             else:
@@ -91,7 +94,7 @@ class Unfinished:
         """Whether work was found that is not done again."""
         return bool(self.planes or self.moments)
 
-    def begin(self, plan: TilePlan) -> None:
+    def keep_plan(self, plan: TilePlan) -> None:
         """Keep the tiles, which must stay the same when the work goes on."""
         if self.plan is None:
             self.plan = plan
@@ -129,7 +132,7 @@ class Unfinished:
             box: written, of every result.
         """
         if self.plan is None:
-            raise ValueError("The work was not begun.")
+            raise ValueError("The plan was not kept.")
         self.planes[number] = box.stop[0] - self.plan[number].write.start[0]
         if time.monotonic() - self._noted_at > SECONDS_BETWEEN_NOTES:
             self._note()
@@ -194,6 +197,14 @@ class Unfinished:
                 f"{self._output}: {differs}. Call with what it was begun with, or begin again without --resume."
             )
         self.plan, self.planes, self.moments, self.intensity = plan, planes, moments, intensity
+
+    def _check_not_shared(self) -> None:
+        """What several processes have done is not thrown away by one that does not know of it."""
+        if (self.folder / SHARED_NOTES).exists():
+            raise InputError(
+                f"{self._output}: was begun by several processes, and what they have done is kept. Go on with --dask "
+                f"or --part 1/1, or remove {self.folder} to begin again."
+            )
 
     def _damaged(self) -> InputError:
         return InputError(

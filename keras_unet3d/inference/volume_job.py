@@ -66,7 +66,7 @@ class VolumeJob(ABC):
             InputError: if the options cannot be met.
         """
         self.volume, self._options, self._scheme = volume, options, scheme
-        self._kept, self._in_memory, self._excerpt = delivery.kept, delivery.in_memory, delivery.excerpt
+        self._kept, self._results_count, self._excerpt = delivery.kept, delivery.results_count, delivery.excerpt
         self._workers = delivery.kept.workers if delivery.kept is not None else delivery.workers
         self.grid = delivery.grid or volume.grid
         self.warnings: list[str] = []
@@ -91,7 +91,7 @@ class VolumeJob(ABC):
         """
         progress(self.done)
         if self._kept is not None:
-            self._kept.begin(self.plan.tiles)
+            self._kept.keep_plan(self.plan.tiles)
         results = self._results()
         with ExitStack() as opened:
             self._compute(self._image(opened), results, progress)
@@ -149,7 +149,7 @@ class VolumeJob(ABC):
         """Offset and scale of the volume; the statistics that networks normalise by are fixed, too."""
         intensity = self._kept.intensity if self._kept is not None else None
         if intensity is None:
-            intensity = predictor.intensity(self._excerpt.working.voxels if self._excerpt else image)
+            intensity = predictor.intensities.of(self._excerpt.working.voxels if self._excerpt else image)
             if self._kept is not None:
                 self._kept.note_intensity(intensity)
         self._prepare(image, intensity, progress)
@@ -194,7 +194,7 @@ class VolumeJob(ABC):
         if not self._options.post_processing.wanted:
             return
         shape = self.grid.shape
-        read = 0 if self._in_memory else np.dtype(self._class_dtype).itemsize
+        read = 0 if self._results_count else np.dtype(self._class_dtype).itemsize
         needed = held + prod(shape) * (BYTES_PER_VOXEL + read)
         if needed > budget:
             raise InputError(
@@ -227,7 +227,7 @@ class VolumeJob(ABC):
     @property
     def _held_results(self) -> int:
         """Bytes of results that stay in memory."""
-        if not self._in_memory:
+        if not self._results_count:
             return 0
         floats = self._scheme.classes * bool(self._options.probabilities) + self._options.computes_uncertainty
         voxels = sum(prod(shape) for shape in {self.volume.grid.shape, self.grid.shape})

@@ -132,7 +132,7 @@ def plan_segmentation(
     with ExitStack() as opened:
         if keep is not None:
             image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
-        delivery = Delivery(in_memory=in_memory, workers=workers)
+        delivery = Delivery(results_count=in_memory, workers=workers)
         working, job = segmentation_job(image, model, options, opened, delivery)
         warnings = (*working.warnings, *job.warnings)
         said = warnings, working.resampled, working.region
@@ -195,7 +195,7 @@ def segment(
         unfinished = None
         if output is not None:
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
-        delivery = Delivery(unfinished, in_memory=output is None)
+        delivery = Delivery(unfinished, results_count=output is None)
         working, job = segmentation_job(image, model, options, opened, delivery)
         volume, warnings = working.image, (*working.warnings, *job.warnings)
         if on_plan is not None:

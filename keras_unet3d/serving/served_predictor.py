@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.serving.client import Client
-from keras_unet3d.volumes.voxels import Voxels
+from keras_unet3d.volumes.intensity import Intensities
 
 
 class ServedPredictor:
@@ -37,13 +37,14 @@ class ServedPredictor:
         """Whether the model normalises by the statistics of each tile."""
         return self._client.description.tile_dependent
 
-    def intensity(self, image: Voxels) -> NDArray[np.float32]:
-        """Offset and scale ``(channel, 2)`` of a whole raw volume, computed here: a server sees but tiles."""
-        return self._client.description.intensities.of(image)
+    @property
+    def intensities(self) -> Intensities:
+        """What the model wants; a volume is measured here, as a server sees but tiles."""
+        return self._client.description.intensities
 
     def start(self, intensity: NDArray[np.float32]) -> "ServedTile":
         """Begin a tile."""
-        return ServedTile(self._client, self._client.description.intensities.with_windows(intensity), self._mirrored)
+        return ServedTile(self._client, self.intensities.with_windows(intensity), self._mirrored)
 
 
 class ServedTile:

@@ -64,7 +64,7 @@ def planned(members, shape=SHAPE, *, in_memory=False, unfinished=None, **asked):
     asked = {"memory": PLENTY, "precision": "float32"} | asked
     members = members if isinstance(members, list) else [members]
     return SegmentationJob(
-        volume(shape), members, SegmentOptions(**asked), SCHEME, Delivery(unfinished, in_memory=in_memory)
+        volume(shape), members, SegmentOptions(**asked), SCHEME, Delivery(unfinished, results_count=in_memory)
     )
 
 
@@ -374,4 +374,4 @@ def planned_without_voxels(one, shape, *, in_memory=False, **asked):
     """Plan for a volume that takes no memory itself."""
     empty = Volume(np.broadcast_to(np.float32(0), (*shape, 1)), Grid(shape, unit="mm"))
     asked = {"memory": PLENTY, "precision": "float32"} | asked
-    return SegmentationJob(empty, [one], SegmentOptions(**asked), SCHEME, Delivery(in_memory=in_memory))
+    return SegmentationJob(empty, [one], SegmentOptions(**asked), SCHEME, Delivery(results_count=in_memory))

@@ -18,6 +18,7 @@ from keras_unet3d.inference.results import HeldVoxels, Results
 from keras_unet3d.inference.segmentation import TileWork, segment_voxels
 from keras_unet3d.inference.tiles import TilePlan, all_tilings, one_tile
 from keras_unet3d.network.sizes import Geometry
+from keras_unet3d.volumes.intensity import Intensities, Window, volume_intensity
 
 GEOMETRIES = [
     Geometry("valid", 1),
@@ -149,7 +150,7 @@ def test_the_papers_depth(padding, random_network):
 def test_the_outside_is_mirrored_by_hand(predictors):
     geometry = GEOMETRIES[0]
     image = noise((5, 12, 7))
-    intensity = predictors[geometry].intensity(image)
+    intensity = predictors[geometry].intensities.of(image)
     padded = np.pad(image, [(8, 8 + 1), (8, 8), (8, 8 + 1), (0, 0)], mode="reflect")  # outputs are even
     expected = predictors[geometry].start(intensity).push(padded, last=True)[:5, :, :7]
     _, found = both(image, predictors[geometry], one_tile(image.shape, geometry))
@@ -227,7 +228,7 @@ def test_two_predictors_share_the_tiles_and_give_what_one_gives(geometry, predic
     TileWork(
         image,
         plan,
-        predictors[geometry].intensity(image),
+        predictors[geometry].intensities.of(image),
         Results(HeldVoxels(classes), HeldVoxels(probabilities)),
         lambda _, box: boxes.append(box),
     ).run([Device(predictors[geometry]), Device(predictors[geometry])])
@@ -251,7 +252,7 @@ def test_a_predictor_that_fails_stops_the_others(predictors):
     work = TileWork(
         image,
         plan,
-        predictors[geometry].intensity(image),
+        predictors[geometry].intensities.of(image),
         Results(HeldVoxels(np.zeros(image.shape[:3], np.uint8))),
         lambda *_: None,
     )
@@ -313,7 +314,7 @@ def test_what_fails_in_another_thread_is_raised_and_leaves_no_thread(part, predi
     work = TileWork(
         store if part == "reading" else image,
         tiles_of(image.shape, geometry, longer=2, slab=2),
-        predictors[geometry].intensity(image),
+        predictors[geometry].intensities.of(image),
         Results(HeldVoxels(np.zeros(image.shape[:3], np.uint8)) if part == "reading" else store),
         lambda *_: store.fail("telling"),
     )
@@ -339,7 +340,7 @@ def test_a_tile_whose_first_planes_are_written_goes_on_where_it_was(predictors, 
     TileWork(
         image,
         plan,
-        predictors[geometry].intensity(image),
+        predictors[geometry].intensities.of(image),
         Results(HeldVoxels(classes), HeldVoxels(probabilities)),
         lambda number, box: done_again.append((number, box)),
         progress,
@@ -366,6 +367,29 @@ def test_an_ensemble_gives_the_mean_of_its_members(random_network):
     assert Ensemble(members).tile_dependent
     with pytest.raises(ValueError, match="one geometry"):
         Ensemble([members[0], NetworkPredictor(random_network(2, filters=2, depth=2), Geometry("valid", 2))])
+
+
+def test_an_ensemble_measures_no_channel_for_which_all_members_have_windows(random_network):
+    ours, theirs = Window(-1, 1, 0.5, 2), Window(0, 3, 1, 4)
+    network = random_network(2, filters=2, depth=1, padding="valid", normalization="batch")
+
+    def member(windows):
+        return NetworkPredictor(network, Geometry("valid", 1), intensities=Intensities(windows))
+
+    class Unread:
+        shape = (9, 9, 9, 2)
+
+    whole = Ensemble([member({0: ours, 1: ours}), member({0: theirs, 1: theirs})])
+    np.testing.assert_array_equal(whole.intensities.of(Unread()), [[0.5, 2], [0.5, 2]])
+    some = Ensemble([member({0: ours, 1: ours}), member({1: theirs})])
+    assert some.intensities.windows == {1: ours}
+    image = noise((9, 7, 12))
+    measured = some.intensities.of(image)
+    np.testing.assert_array_equal(measured[0], volume_intensity(image)[0])  # the second member's
+    # What each member makes of it is what it makes of the volume alone.
+    plan = TilePlan(one_tile(image.shape, Geometry("valid", 1)).axes, 4)
+    each = [both(image, one, plan)[1] for one in some.members]
+    np.testing.assert_allclose(both(image, some, plan)[1], np.mean(each, axis=0), atol=1e-6)
 
 
 def test_statistics_of_the_tile_warn_where_there_are_several(random_network):

@@ -18,6 +18,7 @@ from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.network.work import NetworkSize
 from keras_unet3d.volumes import Grid, Segment, Volume, read_labels, write_image
+from keras_unet3d.volumes.box import Box
 
 pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -215,10 +216,8 @@ def test_memory_that_is_not_free_now_refuses_no_process_unless_it_was_said(froze
         with pytest.raises(InputError, match=r"in each process; .* may be taken.*or remove .*\.a\.ome\.zarr\."):
             SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed - 1), SCHEME, Delivery(work))
         monkeypatch.setattr(job, "held_memory", lambda: 10**6)  # a little more than the first process held
-        assert (
-            SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed), SCHEME, Delivery(work)).plan.memory
-            > needed
-        )
+        made = SegmentationJob(image, [frozen], replace(OPTIONS, memory=needed), SCHEME, Delivery(work))
+        assert made.plan.memory > needed
 
 
 def test_what_another_call_has_begun_gets_nothing_of_this_one(frozen, image, tmp_path):
@@ -260,6 +259,39 @@ def test_an_output_that_was_not_quite_finished_is_finished_by_the_next_call(froz
     assert json.loads((output.parent / "zarr.json").read_text())["attributes"]["ome"]["labels"] == ["cells"]
     assert not work.folder.exists()
     np.testing.assert_array_equal(read_labels(output).voxels, whole(frozen, image))
+
+
+def test_two_processes_within_one_block_write_it_alike(frozen, tmp_path):
+    """The second goes on behind a marker behind which the first has gone on already."""
+    output, classes = tmp_path / "a.ome.zarr", np.random.default_rng(2).integers(0, 3, TALL).astype(np.uint8)
+
+    def write(writer, start, stop):
+        writer.write(Box((start, 0, 0), (stop, *TALL[1:])), classes[start:stop])
+
+    with joined(output, workers=1) as first, joined(output, workers=1) as second:
+        assert len(begun(first, frozen, noise(TALL)).plan.tiles) == 1
+        ours = first.voxels("classes", TALL, np.uint8)
+        write(ours, 0, 64)
+        second.look()
+        theirs = second.voxels("classes", TALL, np.uint8)
+        write(ours, 64, 128)
+        write(theirs, 64, 128)
+        write(ours, 128, 150)
+        write(theirs, 128, 150)
+        assert first.finish() == 0
+    np.testing.assert_array_equal(read_labels(output).voxels, np.array(SCHEME.values)[classes])
+    np.testing.assert_array_equal(finished(output, FACTS), np.bincount(classes.ravel(), minlength=3))
+
+
+def test_what_several_processes_have_done_is_not_thrown_away_by_one(frozen, image, tmp_path):
+    output = tmp_path / "a.ome.zarr"
+    with joined(output) as work:
+        begun(work, frozen, image).run_blocks([0])
+    for resume in (False, True):
+        with pytest.raises(InputError, match=r"begun by several processes.*--part 1/1.*remove .*\.a\.ome\.zarr\."):
+            Unfinished(output, FACTS, resume=resume)
+    with joined(output) as work:
+        assert 0 not in work.missing
 
 
 def test_one_process_cannot_be_joined(tmp_path):

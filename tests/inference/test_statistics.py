@@ -22,7 +22,7 @@ def noise(shape):
 def fixed(predictor, image, plan):
     geometry = predictor.geometry
     size = NetworkSize(geometry, 2, 1, 3)
-    predictor.moments = MomentPasses(image, predictor, plan, size).moments(predictor.intensity(image))
+    predictor.moments = MomentPasses(image, predictor, plan, size).moments(predictor.intensities.of(image))
     assert not predictor.tile_dependent
     return predictor
 
@@ -75,11 +75,11 @@ def test_what_is_fixed_already_needs_no_pass(random_network):
     image = noise((9, 9, 9))
     passes = MomentPasses(image, predictor, one_tile(image.shape, geometry), NetworkSize(geometry, 2, 1, 3))
     told = []
-    moments = passes.moments(predictor.intensity(image), after_each=lambda known: told.append(dict(known)))
+    moments = passes.moments(predictor.intensities.of(image), after_each=lambda known: told.append(dict(known)))
     assert [len(each) for each in told] == [1, 2, 3, 4, 5, 6]
     again = []
     resumed = passes.moments(
-        predictor.intensity(image), known=told[3], after_each=lambda known: again.append(dict(known))
+        predictor.intensities.of(image), known=told[3], after_each=lambda known: again.append(dict(known))
     )
     assert len(again) == 2
     for name in moments:

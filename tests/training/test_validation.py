@@ -6,6 +6,7 @@ import pytest
 from keras_unet3d.network.sizes import Geometry
 from keras_unet3d.training.sampling import TrainingVolume
 from keras_unet3d.training.validation import slice_pictures, validate
+from keras_unet3d.volumes.intensity import Intensities
 
 
 class BrightIsOne:
@@ -14,9 +15,7 @@ class BrightIsOne:
     geometry = Geometry("same", 1)
     classes = 2
     tile_dependent = False
-
-    def intensity(self, image):
-        return np.array([[0, 1]], np.float32)
+    intensities = Intensities.as_they_are(1)
 
     def start(self, intensity):
         return self
