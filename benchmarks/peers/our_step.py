@@ -95,6 +95,7 @@ def settings_of(precision: str, normalization: str) -> ResolvedSettings:
             "tile": f"x={x} y={y} z={z}",
             "first_tile": f"x={x} y={y} z={z}",
             "recompute": False,
+            "sampling": "classes",
             "batch_size": 1,
             "precision": "mixed_bfloat16" if precision == "bfloat16" else precision,
             "network.filters": FILTERS,
@@ -103,8 +104,10 @@ def settings_of(precision: str, normalization: str) -> ResolvedSettings:
             "network.unpooled": "x=0 y=0 z=0",
             "network.normalization": normalization,
             "optimizer.name": "sgd",
+            "optimizer.schedule": "polynomial",
             "optimizer.momentum": 0.9,
             "optimizer.learning_rate": 1e-3,
+            "loss.dice": 1.0,
             "loss.class_weights": "equal",
         },
     )

@@ -187,7 +187,7 @@ class _Draw:
         self._margins = [margin // 2 for margin in geometry.margins]
         self.tile = settings.tile
         returned = geometry.output_lengths(self.tile)
-        self._sampler = Sampler(volumes, returned)
+        self._sampler = Sampler(volumes, returned, settings.sampling)
         self.label_crop = Box.at(self._margins, returned)
         self.channels = volumes[0].image.shape[-1]
 

@@ -177,10 +177,8 @@ def _check_precision(settings: Settings, *, has_gpu: bool) -> None:
         )
 
 
-_RATES = {
-    "adam": (5e-3, "normalised networks learn fast with Adam"),
-    "sgd": (1e-2, "what SGD with momentum usually takes"),
-}
+_ADAM_RATE = 5e-3, "normalised networks learn fast with Adam"
+_SGD_RATE = 1e-2, "what SGD with momentum usually takes"
 UNNORMALISED = 0.2
 """Of those rates, where nothing is normalised: large steps undo what was learned."""
 
@@ -203,6 +201,22 @@ def _sigma(_settings: Settings, situation: Situation) -> tuple[float, str]:
     return sigma, f"voxels, {share}; the paper's {PAPER_SIGMA:g} suit larger ones"
 
 
+def _sampling(_settings: Settings, _situation: Situation) -> tuple[str, str]:
+    return "classes", "each is met equally often, small ones, too, and no tile is without a label"
+
+
+def _optimizer(_settings: Settings, _situation: Situation) -> tuple[str, str]:
+    return "adam", "it learns most in a short time"
+
+
+def _schedule(_settings: Settings, _situation: Situation) -> tuple[str, str]:
+    return "polynomial", "(1 − progress)^0.9, by the clock or by steps: it ends when they do"
+
+
+def _dice(_settings: Settings, _situation: Situation) -> tuple[float, str]:
+    return 1.0, "soft Dice beside cross entropy: what is wrong about a small class counts as much as about a large one"
+
+
 def _class_weights(settings: Settings, _situation: Situation) -> tuple[str, str]:
     if settings.loss.dice:
         return (
@@ -213,7 +227,7 @@ def _class_weights(settings: Settings, _situation: Situation) -> tuple[str, str]
 
 
 def _rate(settings: Settings, _situation: Situation) -> tuple[float, str]:
-    rate, reason = _RATES[settings.optimizer.name]
+    rate, reason = _SGD_RATE if settings.optimizer.name == "sgd" else _ADAM_RATE
     if settings.network.normalization == "none":
         rate, reason = rate * UNNORMALISED, f"a {1 / UNNORMALISED:g}th of the usual: nothing is normalised"
     if settings.start is None:
@@ -383,6 +397,7 @@ def _why_tile(choice: TileChoice, geometry: Geometry) -> str:
 
 _CHOICES: tuple[tuple[str, Callable[[Settings, Situation], tuple[Any, str]]], ...] = (
     ("network.filters", _filters),
+    ("optimizer.name", _optimizer),
     ("precision", _precision),
     ("network.depth", _depth),
     ("network.unpooled", _unpooled),
@@ -391,9 +406,12 @@ _CHOICES: tuple[tuple[str, Callable[[Settings, Situation], tuple[Any, str]]], ..
     ("tile", _tile),
     ("first_tile", _first_tile),
     ("network.normalization", _normalization),
+    ("sampling", _sampling),
     ("augmentation.displacement_sigma", _sigma),
+    ("loss.dice", _dice),
     ("loss.class_weights", _class_weights),
     ("optimizer.learning_rate", _rate),
+    ("optimizer.schedule", _schedule),
     ("recompute", _recompute),
 )
 """In the order in which they are chosen. A choice without a reason is not said."""

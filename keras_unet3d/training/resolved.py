@@ -4,15 +4,23 @@ from pathlib import Path
 from typing import Literal
 
 from keras_unet3d.network.sizes import Padding
+from keras_unet3d.training.sampling import Sampling
+from keras_unet3d.training.schedule import Schedule
 from keras_unet3d.training.settings import (
+    Depth,
+    DiceWeight,
+    Filters,
+    LearningRate,
     LossSettings,
     NamedLevels,
     NamedSizes,
     NetworkSettings,
     Normalization,
+    OptimizerName,
     OptimizerSettings,
     Precision,
     Settings,
+    Tiles,
     read_settings,
     validated,
 )
@@ -21,35 +29,40 @@ from keras_unet3d.training.settings import (
 class ResolvedNetwork(NetworkSettings):
     """A network that can be built."""
 
-    filters: int
-    depth: int
+    filters: Filters
+    depth: Depth
     padding: Padding
     unpooled: NamedLevels
     normalization: Normalization
 
 
 class ResolvedOptimizer(OptimizerSettings):
-    """How weights are learned, with a learning rate."""
+    """How weights are learned, all said."""
 
-    learning_rate: float
+    name: OptimizerName
+    schedule: Schedule
+    learning_rate: LearningRate
 
 
 class ResolvedLoss(LossSettings):
-    """What is minimised, with class weights."""
+    """What is minimised, all said."""
 
+    dice: DiceWeight
     class_weights: Literal["balanced", "equal"] | dict[str, float]
 
 
 class ResolvedSettings(Settings):
     """A training that can begin: what `Settings` leaves open is decided, by its user or `keras_unet3d.training.plan`.
 
-    Of two ends, minutes and steps, one stays None, and `start` without a model to begin with.
+    Of two ends, minutes and steps, one stays None, and `start` without a model to begin with. Displacements without a
+    standard deviation have the paper's, and without a working spacing nothing is resampled.
     """
 
     tile: NamedSizes
     first_tile: NamedSizes
-    batch_size: int
+    batch_size: Tiles
     recompute: bool
+    sampling: Sampling
     precision: Precision
     network: ResolvedNetwork
     optimizer: ResolvedOptimizer

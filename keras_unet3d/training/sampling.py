@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from keras_unet3d.annotation.labelled import labelled_positions
 from keras_unet3d.volumes.box import Box, Triple
 
+Sampling = Literal["classes", "voxels"]
+"""What tiles meet equally often: each class, or each labelled voxel."""
 REMEMBERED_VOXELS = 100_000
 """Labelled voxels of a class that are remembered for each case: enough to be everywhere, small beside the case."""
 
@@ -50,13 +52,13 @@ class Place:
 
 
 class Sampler:
-    """Draws places so that every class is met equally often and no tile is without a label.
+    """Draws places so that no tile is without a label, and every class, or every labelled voxel, is met equally often.
 
-    A class is drawn, then an image that has it, then one of its labelled voxels, in whichever of its parts; the tile
-    lies anywhere around that voxel. Where a volume is longer than the tile, the tile stays inside it.
+    Of classes, one is drawn, then an image that has it, then one of its labelled voxels, in whichever of its parts; the
+    tile lies anywhere around that voxel. Where a volume is longer than the tile, the tile stays inside it.
     """
 
-    def __init__(self, volumes: Sequence[Labelled], label_tile: Triple) -> None:
+    def __init__(self, volumes: Sequence[Labelled], label_tile: Triple, sampling: Sampling = "classes") -> None:
         self.volumes = volumes
         self.label_tile = label_tile
         self._voxels: dict[int, dict[int, NDArray[np.int64]]] = {}  # class → case → flat positions
@@ -65,6 +67,7 @@ class Sampler:
                 self._voxels.setdefault(value, {})[number] = positions
         self._classes = sorted(self._voxels)
         self._images = {value: self._by_image(list(numbers)) for value, numbers in self._voxels.items()}
+        self._shares = self._shares_of_voxels() if sampling == "voxels" else None
 
     def place(self, rng: np.random.Generator) -> Place:
         """Draw one place."""
@@ -75,14 +78,28 @@ class Sampler:
 
     def voxel(self, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
         """Draw a labelled voxel: the case's number, and where it lies along z, y, x."""
+        if self._shares is not None:
+            places, ends = self._shares
+            value, number = places[np.searchsorted(ends, rng.integers(ends[-1]), side="right")]
+            return number, self._at(value, number, rng)
         value = self._classes[rng.integers(len(self._classes))]
         cases, images = self._voxels[value], self._images[value]
         number, *others = images[rng.integers(len(images))]
         if others:
             ends = np.cumsum([len(cases[part]) for part in (number, *others)])
             number = (number, *others)[np.searchsorted(ends, rng.integers(ends[-1]), side="right")]
+        return number, self._at(value, number, rng)
+
+    def _at(self, value: int, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """One of the voxels of a class in a case."""
         shape = self.volumes[number].class_index.shape
-        return number, np.array(np.unravel_index(rng.choice(cases[number]), shape))
+        return np.array(np.unravel_index(rng.choice(self._voxels[value][number]), shape))
+
+    def _shares_of_voxels(self) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
+        """Classes and cases that have them, and how many labelled voxels these and those before them have."""
+        places = [(value, number) for value, cases in sorted(self._voxels.items()) for number in cases]
+        voxels = [np.count_nonzero(self.volumes[number].class_index == value) for value, number in places]
+        return places, np.cumsum(voxels)
 
     def _by_image(self, numbers: Sequence[int]) -> list[list[int]]:
         """Numbers of volumes; those of the parts of one image together."""

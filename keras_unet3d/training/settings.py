@@ -28,6 +28,8 @@ from keras_unet3d.augmentation.settings import AugmentationSettings
 from keras_unet3d.errors import InputError
 from keras_unet3d.network.sizes import PAPER_DEPTH, Dimensions, Geometry, Padding
 from keras_unet3d.training.presets import PRESETS, Preset
+from keras_unet3d.training.sampling import Sampling
+from keras_unet3d.training.schedule import Schedule
 from keras_unet3d.volumes.axes import AXES, named, parse_named
 from keras_unet3d.volumes.box import Triple
 from keras_unet3d.volumes.intensity import Intensities, Window
@@ -86,6 +88,12 @@ Devices = Literal["one", "all"]
 """Of this machine, that share each step."""
 AugmentOn = Literal["auto", "cpu", "device"]
 """Where images of tiles are made."""
+Filters = Annotated[int, Field(ge=1, le=256)]
+Depth = Annotated[int, Field(ge=1, le=5)]
+Tiles = Annotated[int, Field(ge=1)]
+LearningRate = Annotated[float, Field(gt=0)]
+OptimizerName = Literal["adam", "sgd"]
+DiceWeight = Annotated[float, Field(ge=0)]
 Normalization = Literal["batch", "group", "instance", "none"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 """Of the computation, a Keras dtype policy."""
@@ -98,8 +106,8 @@ class _Settings(BaseModel):
 class NetworkSettings(_Settings):
     """The network. `build_unet3d` says what each means."""
 
-    filters: int | None = Field(None, ge=1, le=256)
-    depth: int | None = Field(None, ge=1, le=5)
+    filters: Filters | None = None
+    depth: Depth | None = None
     padding: Padding | None = None
     unpooled: NamedLevels | None = None
     dimensions: Dimensions = 3
@@ -152,10 +160,10 @@ class OptimizerSettings(_Settings):
         clip_norm: gradients longer than this are shortened to it; 0 leaves all as they are.
     """
 
-    name: Literal["adam", "sgd"] = "adam"
-    learning_rate: float | None = Field(None, gt=0)
+    name: OptimizerName | None = None
+    learning_rate: LearningRate | None = None
     momentum: float = Field(0.99, ge=0, lt=1)
-    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    schedule: Schedule | None = None
     warm_up_steps: int = Field(20, ge=0)
     clip_norm: float = Field(12.0, ge=0)
 
@@ -164,12 +172,12 @@ class LossSettings(_Settings):
     """What is minimised.
 
     Attributes:
-        dice: how much soft Dice counts beside weighted cross entropy (1.0 each).
+        dice: how much soft Dice counts beside weighted cross entropy.
         class_weights: of the cross entropy: ``"balanced"``, from the labelled voxels; ``"equal"``; or a weight for each
             class name. None is equal where soft Dice counts, in which classes weigh the same whatever their size.
     """
 
-    dice: float = Field(1.0, ge=0)
+    dice: DiceWeight | None = None
     class_weights: Literal["balanced", "equal"] | dict[str, float] | None = None
 
 
@@ -191,6 +199,7 @@ class Settings(_Settings):
         recompute: compute the inside of each level again when its gradient is due instead of holding it: up to a third
             more work for less memory. None is where memory forces it.
         devices: that share each step: ``"one"``, or ``"all"`` GPUs of this machine.
+        sampling: what tiles meet equally often: each of the ``"classes"``, or all labelled ``"voxels"``.
         hold_out: what validation is done on.
         precision: of the computation; weights are float32 always. None is bfloat16 where it is faster, else float32.
         engine: of the augmentation.
@@ -206,10 +215,11 @@ class Settings(_Settings):
     working_spacing: WorkingSpacing | None = None
     tile: NamedSizes | None = None
     first_tile: NamedSizes | None = None
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: Tiles | None = None
     accumulate: int = Field(1, ge=1)
     recompute: bool | None = None
     devices: Devices = "one"
+    sampling: Sampling | None = None
     hold_out: Literal["auto", "cases", "slices", "nothing"] = "auto"
     precision: Precision | None = None
     engine: Literal["auto", "compiled", "elasticdeform"] = "auto"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_unet3d.network.losses import soft_dice_loss, weighted_cross_entropy
 from keras_unet3d.training.crew import Crew
 from keras_unet3d.training.forward import training_forward
-from keras_unet3d.training.settings import OptimizerSettings
+from keras_unet3d.training.resolved import ResolvedOptimizer
 from keras_unet3d.training.tile_images import with_images
 
 
@@ -23,7 +23,7 @@ class StepResult(NamedTuple):
     """``(class, class)``: rows truth, columns prediction, of the labelled voxels."""
 
 
-def build_optimizer(settings: OptimizerSettings, precision: str) -> keras.Optimizer:
+def build_optimizer(settings: ResolvedOptimizer, precision: str) -> keras.Optimizer:
     """Build the optimizer; float16 gets loss scaling, without which small gradients vanish."""
     match settings.name:
         case "adam":

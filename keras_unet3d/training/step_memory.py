@@ -24,7 +24,7 @@ def step_memory(settings: Settings, size: NetworkSize, tile: Lengths, tiles: int
     number = BYTES["float32" if settings.precision in (None, "float32") else "bfloat16"]
     normalized = settings.network.normalization != "none"
     tensors = size.held_training(tile, normalized=normalized, recompute=recompute)
-    learned = {"adam": 2, "sgd": 1}[settings.optimizer.name]
+    learned = 1 if settings.optimizer.name == "sgd" else 2
     added_up = settings.accumulate > 1
     weights = (1 + 1 + added_up + learned) * size.weights  # with their gradients, of the last part and of all
     return ALLOCATED * (number * tiles * tensors + BYTES["float32"] * weights)

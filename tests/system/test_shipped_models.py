@@ -4,7 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import keras_unet3d as unet3d
 from keras_unet3d.metrics import Overlap
@@ -58,6 +60,16 @@ def test_the_network_sees_what_no_voxel_tells(kidney_model, seed, least):
     image = unet3d.Volume(phantom.image, phantom.grid, CHANNELS)
     found = unet3d.segment(image, model=kidney_model).labels.voxels
     assert Overlap.of(phantom.truth, found, 3).mean_iou > least
+
+
+def test_the_hippocampus_model_is_whole():
+    """Its graph and this package give the same labels to a cloudy volume, all three of them; the data is elsewhere."""
+    model = unet3d.load_model(MODELS / "hippocampus")
+    clouds = gaussian_filter(np.random.default_rng(0).normal(0, 1, (36, 50, 35)), 2.5)[..., None].astype(np.float32)
+    volume = unet3d.Volume(clouds, unet3d.Grid(clouds.shape[:3], (1.0, 1.0, 1.0), unit="mm"))
+    found = unet3d.segment(volume, model=model, options=unet3d.SegmentOptions(precision="float32")).labels.voxels
+    np.testing.assert_array_equal(model.segment_volume(clouds), found)
+    assert set(np.unique(found)) == {0, 1, 2}
 
 
 @pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the hippocampus set is not there")

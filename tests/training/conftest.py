@@ -19,12 +19,16 @@ def tiny_settings(changes=None):
         "batch_size": 1,
         "precision": "float32",
         "recompute": False,
+        "sampling": "classes",
         "network.filters": 2,
         "network.depth": 1,
         "network.padding": "same",
         "network.unpooled": "x=0 y=0 z=0",
         "network.normalization": "batch",
+        "loss.dice": 1.0,
         "loss.class_weights": "equal",
+        "optimizer.name": "adam",
+        "optimizer.schedule": "polynomial",
         "optimizer.learning_rate": 0.01,
     }
     settings = read_settings(None, tiny | (changes or {}))

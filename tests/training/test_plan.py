@@ -49,8 +49,12 @@ def test_small_volumes_are_learned_whole_and_padded():
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",
+        "loss.dice",
         "loss.class_weights",
+        "optimizer.name",
         "optimizer.learning_rate",
+        "optimizer.schedule",
+        "sampling",
     }
     assert all(decision.reason for decision in decisions)
 
@@ -78,8 +82,12 @@ def test_what_is_set_is_not_decided():
         "network.normalization",
         "batch_size",
         "augmentation.displacement_sigma",
+        "loss.dice",
         "loss.class_weights",
+        "optimizer.name",
         "optimizer.learning_rate",
+        "optimizer.schedule",
+        "sampling",
     }
     assert {decision.setting for decision in decisions} == undecided
 

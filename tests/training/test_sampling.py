@@ -1,5 +1,7 @@
 """Tiles hold labels, of every class, and stay in the volume."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +44,18 @@ def test_a_rare_class_in_one_case_is_met_as_often_as_the_others():
         for place in places
     )
     assert held == pytest.approx(200, abs=40)
+
+
+def test_or_every_labelled_voxel_is_met_equally_often():
+    """A class of 90 voxels in one case and 5 in another, and one of 5."""
+    cases = [volume((1, 1, 100), {0: np.s_[:, :, :90], 1: np.s_[:, :, 95:]}), volume((1, 1, 5), {0: np.s_[:]})]
+    sampler = Sampler(cases, (1, 1, 1), "voxels")
+    rng = np.random.default_rng(2)
+    places = [sampler.place(rng) for _ in range(2000)]
+    met = Counter((place.volume, place.labels.start[2]) for place in places)
+    assert set(met) == {(0, x) for x in range(100) if not 90 <= x < 95} | {(1, x) for x in range(5)}
+    assert sum(number for (case, _), number in met.items() if case == 1) == pytest.approx(100, abs=30)
+    assert sum(number for (case, x), number in met.items() if case == 0 and x >= 95) == pytest.approx(100, abs=30)
 
 
 def test_every_position_around_a_voxel_is_drawn():
