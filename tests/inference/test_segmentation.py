@@ -169,7 +169,7 @@ def test_a_slab_at_a_time(predictors):
     class Watched:
         def __init__(self, predictor):
             self.geometry, self.classes, self.tile_dependent = predictor.geometry, predictor.classes, False
-            self.intensity, self._start, self.seen = predictor.intensity, predictor.start, []
+            self.intensities, self._start, self.seen = predictor.intensities, predictor.start, []
 
         def start(self, intensity):
             self._stream = self._start(intensity)

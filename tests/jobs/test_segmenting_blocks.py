@@ -12,6 +12,7 @@ from keras_unet3d.inference.unfinished import Unfinished
 from keras_unet3d.jobs.segmenting_blocks import BlockWorker
 from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.serving.export import export_model
+from keras_unet3d.volumes.intensity import Intensities
 
 pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
 
@@ -87,12 +88,8 @@ def test_parts_make_one_image_of_which_the_last_tells_the_shares(image, model, t
 
 
 def test_intensities_are_those_of_the_whole_volume_and_found_once(image, model, tmp_path, monkeypatch):
-    from keras_unet3d.inference.network_predictor import NetworkPredictor
-
-    asked, intensity = [], NetworkPredictor.intensity
-    monkeypatch.setattr(
-        NetworkPredictor, "intensity", lambda self, voxels: asked.append(voxels.shape) or intensity(self, voxels)
-    )
+    asked, measured = [], Intensities.of
+    monkeypatch.setattr(Intensities, "of", lambda self, voxels: asked.append(voxels.shape) or measured(self, voxels))
     output = tmp_path / "labels.ome.zarr"
     for number in (1, 2, 3):
         unet3d.segment_in_blocks(image, output, model=model, executor=unet3d.Part(number, 3), options=options())
@@ -125,12 +122,8 @@ class TwoWorkers:
 
 def test_who_computes_takes_what_is_decided_as_it_is_now(image, model, tmp_path, monkeypatch):
     """A worker knows the plan from before the intensities were found; a segmentation may be removed and made again."""
-    from keras_unet3d.inference.network_predictor import NetworkPredictor
-
-    expected, asked, intensity = whole(image, model), [], NetworkPredictor.intensity
-    monkeypatch.setattr(
-        NetworkPredictor, "intensity", lambda self, voxels: asked.append(voxels.shape) or intensity(self, voxels)
-    )
+    expected, asked, measured = whole(image, model), [], Intensities.of
+    monkeypatch.setattr(Intensities, "of", lambda self, voxels: asked.append(voxels.shape) or measured(self, voxels))
     output, workers, states = tmp_path / "labels.ome.zarr", TwoWorkers(), []
     folder = tmp_path / ".labels.ome.zarr.unfinished"
     compute = workers.compute
@@ -160,8 +153,8 @@ def test_a_worker_that_waits_keeps_nobody_out_and_lets_go_when_its_work_ends(ima
     output, workers = tmp_path / "labels.ome.zarr", TwoWorkers()
     unet3d.segment_in_blocks(image, output, model=model, executor=workers, options=options())
     unet3d.segment_in_blocks(image, tmp_path / "a.ome.zarr", model=model, executor=unet3d.Part(1, 2), options=options())
-    with Unfinished(tmp_path / "a.ome.zarr", {}, resume=False):  # as `segment`
-        pass
+    with pytest.raises(unet3d.InputError, match="begun by several processes"):  # none of which is at it now
+        Unfinished(tmp_path / "a.ome.zarr", {}, resume=False)
     assert all(each._held is not None for each in workers.each)
 
     def release(_):
@@ -230,14 +223,10 @@ def test_workers_do_what_another_process_began_and_are_replaced_where_they_die(i
     killed = []
 
     def measure_nothing():
-        from keras_unet3d.inference.network_predictor import NetworkPredictor
-
-        NetworkPredictor.kept, NetworkPredictor.intensity = NetworkPredictor.intensity, None
+        Intensities.kept, Intensities.of = Intensities.of, None
 
     def measure_again():
-        from keras_unet3d.inference.network_predictor import NetworkPredictor
-
-        NetworkPredictor.intensity = NetworkPredictor.kept
+        Intensities.of = Intensities.kept
 
     with unet3d.Dask("local:2") as workers:
 
