@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--folds", type=int, metavar="N", help="Of semi; the paper's 3 unless said otherwise.")
 @click.option(
     "--slices",
-    type=Sizes(),
+    type=Sizes(minimum=0),
     multiple=True,
     help="Of sparsity: slices orthogonal to x, y and z that are learned from; repeat for more rows. The paper's unless "
     "said otherwise.",

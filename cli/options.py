@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 
 class Sizes(click.ParamType):  # type: ignore[type-arg]
-    """Voxels along the axes, as in ``'x=96 y=96 z=32'``; read as (z, y, x)."""
+    """Whole numbers along the axes, as in ``'x=96 y=96 z=32'``; read as (z, y, x).
+
+    Args:
+        minimum: of each; where it is 0, axes can be left out.
+    """
 
     name = "sizes"
+
+    def __init__(self, minimum: int = 1) -> None:
+        self._minimum = minimum
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
         """What the help shows for a value."""
@@ -36,11 +43,11 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         if not isinstance(value, str):
             return value
         try:
-            sizes = parse_named(value, minimum=1)
+            sizes = parse_named(value, minimum=self._minimum, missing=None if self._minimum else 0)
         except InputError as error:
             self.fail(str(error), param, ctx)
         if any(size != int(size) for size in sizes):
-            self.fail(f"Expected whole voxels. Received: {value!r}", param, ctx)
+            self.fail(f"Expected whole numbers. Received: {value!r}", param, ctx)
         return tuple(int(size) for size in sizes)
 
 

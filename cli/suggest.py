@@ -82,12 +82,16 @@ def command(
             meaning=meaning,
             progress=progress.done,
         )
+    for warning in found.warnings:
+        terminal.warn(warning)
     terminal.say("To annotate next, that which would teach most first:")
     rows = [
         [name, f"{each.gain:.1%}", f"{each.uncertainty:.3f}", f"{each.distance:.3g} {found.unit}".strip()]
         for name, each in zip(found.names, found.slices, strict=True)
     ]
     terminal.table(["slice", "of what is unknown", "uncertainty", "from what is annotated"], rows)
+    if len(found.slices) < count:
+        terminal.say("No other slice would teach anything: the model is sure of the rest, or it is annotated.")
     terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then train, and ask again:")
     picture, known = ",".join(map(str, image)), ["--annotation", str(found.annotation), *found.meaning.arguments]
     asked = ["--count", str(count)] if count != COUNT else []

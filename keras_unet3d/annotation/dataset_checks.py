@@ -70,15 +70,18 @@ def _segments(
                 continue
             elsewhere = value_of.setdefault(segment.name.lower(), value)
             if elsewhere != value:
-                problems.append(
-                    Problem(
-                        dataset.shown_labels(one.case),
-                        f"the segment {segment.name!r} has the value {value}; elsewhere that name means {elsewhere}.",
-                        "Give each segment the same label value in all files.",
-                    )
-                )
+                problems.append(renamed_segment(dataset.shown_labels(one.case), segment.name, value, elsewhere))
             together.setdefault(value, segment)
     return together, problems
+
+
+def renamed_segment(file: str, name: str, value: int, elsewhere: int) -> Problem:
+    """A name stands for another value than in another file, or in the model."""
+    return Problem(
+        file,
+        f"the segment {name!r} has the value {value}; elsewhere that name means {elsewhere}.",
+        "Give each segment the same label value in all files.",
+    )
 
 
 def check_learnable(dataset: Dataset, scheme: LabelScheme, facts: Sequence[CaseFacts]) -> Iterable[Problem]:

@@ -97,7 +97,7 @@ class ExperimentScores:
         for trial in self.trials:
             for name, overlap in trial.overlaps.items() if trial.network == network else ():
                 together[name] = together[name] + overlap if name in together else overlap
-        why = "Distances between borders are not measured: labels are slices, or of parts."
+        why = "Distances between borders are not measured in experiments."
         return ScoreTable(
             [
                 CaseScores(name, overlap, Scores.of(overlap, self.scheme, not_measured=why))
@@ -117,7 +117,8 @@ class ExperimentScores:
     def as_markdown(self) -> str:
         """The same as a table in Markdown."""
         header, *rows = self.table()
-        return "".join(f"| {' | '.join(row)} |\n" for row in (header, ["---"] * len(header), *rows))
+        lines = (header, ["---"] * len(header), *rows)
+        return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, with the paper's."""

@@ -140,11 +140,11 @@ def _folds(cases: Sequence[AnnotatedCase], folds: int) -> list[Part]:
 
 def _growing(cases: Sequence[AnnotatedCase], steps: Sequence[Triple]) -> list[Part]:
     rows = zip(*(_steps_of(case, steps) for case in cases), strict=True)
-    return [part for row in rows for part in row]
+    return [part for row in rows for part in row if part is not None]
 
 
-def _steps_of(case: AnnotatedCase, steps: Sequence[Triple]) -> list[Part]:
-    """What the steps learn of one case: more and more of the same slices."""
+def _steps_of(case: AnnotatedCase, steps: Sequence[Triple]) -> list[Part | None]:
+    """What the steps learn of one case: more and more of the same slices; None where one before learns from them."""
     dense, annotated = _is_dense(case), case.annotated_slices
     places = _structure(case.class_index) if dense else annotated.per_axis
     most = [max(counts) for counts in zip(*steps, strict=True)]
@@ -161,13 +161,26 @@ def _steps_of(case: AnnotatedCase, steps: Sequence[Triple]) -> list[Part]:
         for axis, indices, count in zip(AXES, ordered, most, strict=True)
         if len(indices) < count
     ]
-    note = f"{case.name} has only {' and '.join(short)}: rows that name more learn from all of them." if short else ""
-    parts = []
-    for counts in steps:
-        learned = AnnotatedSlices(*(indices[:count] for indices, count in zip(ordered, counts, strict=True)))
-        share = SlicesLearned(learned, used) if dense else SlicesLeftOut(left, learned)
-        parts.append(Part(named(counts), {case.name: share}, case.name, note))
-    return parts
+    learned = [
+        AnnotatedSlices(*(indices[:count] for indices, count in zip(ordered, counts, strict=True))) for counts in steps
+    ]
+    again = [each in learned[:number] for number, each in enumerate(learned)]
+    notes = []
+    if short:
+        notes.append(f"{case.name} has only {' and '.join(short)}: rows that name more learn from all of them.")
+    if any(again):
+        notes.append(f"Rows in which {case.name} would learn from the same slices again leave it out.")
+    return [
+        None
+        if seen
+        else Part(
+            named(counts),
+            {case.name: SlicesLearned(each, used) if dense else SlicesLeftOut(left, each)},
+            case.name,
+            " ".join(notes),
+        )
+        for counts, each, seen in zip(steps, learned, again, strict=True)
+    ]
 
 
 def _leave_one_out(cases: Sequence[AnnotatedCase]) -> list[Part]:

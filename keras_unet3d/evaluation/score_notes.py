@@ -11,7 +11,7 @@ def score_notes(table: ScoreTable) -> list[str]:
     rulers = [case.scores.ruler for case in table.cases if case.scores.ruler]
     notes = []
     if rulers:
-        tolerances = sorted({rounded(ruler.tolerance) for ruler in rulers}, key=float)
+        tolerances = list(dict.fromkeys(map(rounded, sorted(ruler.tolerance for ruler in rulers))))
         span = " to ".join(tolerances[:: max(1, len(tolerances) - 1)])
         notes.append(
             "HD: the largest distance between borders; HD95: its 95th percentile; ASSD: the mean; surface Dice: the "

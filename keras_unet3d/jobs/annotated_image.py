@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def read_annotated(
     image: Any, annotation: PathLike, scheme: LabelScheme, meaning: Meaning | None
-) -> tuple[Volume, NDArray[np.int16]]:
-    """Image and class index of its annotation in the model's scheme, read and checked as a dataset of one case is.
+) -> tuple[Volume, NDArray[np.int16], tuple[str, ...]]:
+    """Image, class index of its annotation in the model's scheme, and what looks wrong: read as a dataset of one case.
 
     Args:
         image: a file, or several, one per channel.
@@ -38,6 +38,6 @@ def read_annotated(
     read = load_cases(replace(dataset_from_pairs([image], [annotation]), scheme=scheme), meaning, to_learn=False)
     (case,) = read.cases
     try:  # what is said of unpainted voxels can take a class out of the scheme, or bring one in
-        return case.image, scheme.index_of(case.class_index, read.scheme)
+        return case.image, scheme.index_of(case.class_index, read.scheme), tuple(map(str, read.warnings))
     except InputError as error:
         raise InputError(f"{annotation}: {error}") from error

@@ -67,8 +67,8 @@ class CaseStudy:
         """Of all cases so far."""
         return ScoreTable(self._cases, self._scheme)
 
-    def add(self, case: KnownCase, output: Path | None = None) -> None:
-        """Segment a case and score it.
+    def add(self, case: KnownCase, output: Path | None = None) -> tuple[str, ...]:
+        """Segment a case and score it; returns what the user should know of that.
 
         Args:
             case: is not held.
@@ -78,12 +78,13 @@ class CaseStudy:
 
         unsure = self._folder / "uncertainty.nii"
         labels = output or self._folder / "labels.nii"
-        segment(case.image, labels, model=self._model, options=SegmentOptions(uncertainty=unsure))
+        segmented = segment(case.image, labels, model=self._model, options=SegmentOptions(uncertainty=unsure))
         found = self._scheme.class_index(read_labels(labels).voxels)
         steps = steps_of_uncertainty(read_image(unsure).voxels[..., 0])
         self._calibration += Calibration.of(case.truth, found, steps)
         np.savez_compressed(self._kept(len(self._cases)), found=found, steps=steps)
         self._cases.append(self._scored(case, found))
+        return segmented.warnings
 
     def sections(self, load: Callable[[int], KnownCase]) -> list[Section]:
         """Scores, all cases, and the worst, the median and the best of them in pictures.

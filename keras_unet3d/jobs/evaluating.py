@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_unet3d.annotation import LabelScheme, Meaning, few_painted_slices
 from keras_unet3d.annotation.case_facts import slices_beside_paint
+from keras_unet3d.annotation.dataset_checks import renamed_segment
 from keras_unet3d.annotation.matching import match_predictions
 from keras_unet3d.annotation.open_meaning import open_meaning
 from keras_unet3d.annotation.problems import Problem, raise_errors
@@ -70,10 +71,19 @@ class _Reading:
         return index
 
     def _class_index(self, labels: Volume, meaning: Meaning, case: str) -> NDArray[np.int16]:
+        self._check_names(labels)
         try:
             return meaning.class_index(labels.voxels, self.scheme, case)
         except InputError as error:
             raise InputError(f"{labels.source}: {error}") from error
+
+    def _check_names(self, labels: Volume) -> None:
+        """Classes are compared by their values: those that have names have the same ones in all files."""
+        value_of = {name.lower(): value for value, name in zip(self.scheme.values, self.scheme.names, strict=True)}
+        for value, segment in labels.segments.items():
+            elsewhere = value_of.get(segment.name.lower(), value)
+            if elsewhere != value and (labels.voxels == value).any():
+                raise InputError(str(renamed_segment(str(labels.source), segment.name, value, elsewhere)))
 
 
 def evaluate(

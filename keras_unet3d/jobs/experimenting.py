@@ -21,7 +21,9 @@ from keras_unet3d.volumes import written_whole
 from keras_unet3d.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from keras_unet3d.evaluation.experiments import ExperimentScores, TrialScore
     from keras_unet3d.evaluation.protocols import Protocol
@@ -40,17 +42,19 @@ class ExperimentPlan:
         trials: what each training learns from and is scored on, and its network.
         scheme: the classes.
         settings: of every training, as given; what is not set each decides from what it learns from.
+        warnings: what looks wrong with the dataset.
     """
 
     protocol: Protocol
     trials: tuple[Trial, ...]
     scheme: LabelScheme
     settings: Settings
+    warnings: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not as its row says."""
-        return tuple(dict.fromkeys(trial.part.note for trial in self.trials if trial.part.note))
+        """What is not as its row says, and what looks wrong with the dataset."""
+        return (*dict.fromkeys(trial.part.note for trial in self.trials if trial.part.note), *self.warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +107,10 @@ def plan_experiment(
         raise InputError(f"Expected networks out of {', '.join(named)}. Received: {', '.join(unknown)}")
     read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning)
     parts = parts_of(protocol, read.cases, folds=folds or FOLDS, steps=steps or STEPS)
+    occurring = _classes_in(case.class_index for case in read)
     for part in parts:
         learned = [part.shares[case.name].parted(case.class_index)[0] for case in read if case.name in part.shares]
-        known = {int(value) for labels in learned for value in np.unique(labels)} - {UNLABELED}
-        if missing := [name for number, name in enumerate(read.scheme.names) if number not in known]:
+        if missing := [read.scheme.names[number] for number in sorted(occurring - _classes_in(learned))]:
             row = " ".join(filter(None, (part.alone, part.name)))
             raise InputError(
                 f"{row}: nothing that is learned from has labels of {', '.join(missing)}. Annotate more "
@@ -114,7 +118,11 @@ def plan_experiment(
             )
     of_trial = settings.model_copy(update={"hold_out": "nothing"})
     trials = (Trial(part, named[name]) for part, name in product(parts, names))
-    return ExperimentPlan(protocol, tuple(trials), read.scheme, of_trial)
+    return ExperimentPlan(protocol, tuple(trials), read.scheme, of_trial, tuple(map(str, read.warnings)))
+
+
+def _classes_in(labels: Iterable[NDArray[np.int16]]) -> set[int]:
+    return {int(value) for each in labels for value in np.unique(each)} - {UNLABELED}
 
 
 def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes

@@ -95,6 +95,8 @@ def _studied(
         files = replace(files, scheme=scheme)
     found = examine(files, meaning or Meaning(), keep=False, to_learn=False)
     raise_errors(found.problems)
+    for problem in found.problems:  # warnings
+        say(str(problem))
     theirs = found.scheme or scheme
 
     def load(number: int) -> KnownCase:
@@ -107,7 +109,8 @@ def _studied(
         study = CaseStudy(loaded, Path(folder))
         for number, case in enumerate(files.cases):
             say(f"Segmenting {case.name}, {number + 1} of {len(files.cases)} …")
-            study.add(load(number))
+            for warning in study.add(load(number)):
+                say(warning)
         say("Making pictures …")
         return study.sections(load), study.scores
 

@@ -23,6 +23,9 @@ from keras_unet3d.volumes.voxels import as_array
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from keras_unet3d.annotation import Meaning
     from keras_unet3d.annotation.labels import LabelScheme
     from keras_unet3d.inference.delivery import Delivery
@@ -129,12 +132,13 @@ def plan_segmentation(
     from keras_unet3d.inference.delivery import Delivery
 
     image = image_at_level(image, options)
+    doubtful: tuple[str, ...] = ()
     with ExitStack() as opened:
         if keep is not None:
-            image, _ = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
+            image, _, doubtful = read_annotated(image, keep, described_models(model)[0][1].scheme, meaning)
         delivery = Delivery(results_count=in_memory, workers=workers)
         working, job = segmentation_job(image, model, options, opened, delivery)
-        warnings = (*working.warnings, *job.warnings)
+        warnings = (*doubtful, *working.warnings, *job.warnings)
         said = warnings, working.resampled, working.region
         return SegmentationPlan(job.plan, job.precision, job.statistics, 0.0, job.seconds, *said)
 
@@ -187,9 +191,10 @@ def segment(
     models = described_models(model)
     scheme = models[0][1].scheme
     facts = facts_of(image, models, options, keep, meaning) if output is not None else {}
-    kept = None
+    kept: NDArray[np.int16] | None = None
+    doubtful: tuple[str, ...] = ()
     if keep is not None:
-        image, kept = read_annotated(image, keep, scheme, meaning)
+        image, kept, doubtful = read_annotated(image, keep, scheme, meaning)
         kept = kept[options.region.box(image.grid.shape, image.source).slices] if options.region else kept
     with ExitStack() as opened:
         unfinished = None
@@ -197,7 +202,7 @@ def segment(
             unfinished = opened.enter_context(Unfinished(Path(output), facts, resume=options.resume))
         delivery = Delivery(unfinished, results_count=output is None)
         working, job = segmentation_job(image, model, options, opened, delivery)
-        volume, warnings = working.image, (*working.warnings, *job.warnings)
+        volume, warnings = working.image, (*doubtful, *working.warnings, *job.warnings)
         if on_plan is not None:
             said = warnings, working.resampled, working.region
             on_plan(SegmentationPlan(job.plan, job.precision, job.statistics, job.done, None, *said))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from keras_unet3d.jobs.annotated_image import read_annotated
 from keras_unet3d.jobs.models import DEFAULT_MODEL, Models, PathLike, described_models, load_model
 from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.serving.versions import written_version
-from keras_unet3d.volumes import read_labels, suffix_of, write_labels
-from keras_unet3d.volumes.axes import AXES
+from keras_unet3d.volumes import open_image, read_labels, suffix_of, write_labels
+from keras_unet3d.volumes.axes import AXES, named
 from keras_unet3d.volumes.formats import WRITABLE
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ANNOTATION = "annotation"
 """The name of the file to go on with, without its suffix."""
+OTHER_BYTES = 24
+"""Of each voxel, beside image and probabilities: labels, uncertainty, distances and their sums."""
 PIXELS = 512
 """Of the longer side of a slice, in a picture."""
 
@@ -48,6 +51,7 @@ class Suggestions:
         planes: what slices orthogonal to z, y and x are called in a patient (`Grid.planes`).
         meaning: how to read unpainted voxels of `annotation`, by what was said and what the model knows; of slices, all
             that are annotated once the suggested ones are corrected.
+        warnings: what looks wrong with image and annotation.
     """
 
     slices: tuple[Suggestion, ...]
@@ -57,6 +61,7 @@ class Suggestions:
     unit: str
     planes: tuple[str, str, str]
     meaning: Meaning
+    warnings: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -85,6 +90,7 @@ class Suggestions:
             "annotated_slices": None if slices is None else str(slices),
             "unlabeled": self.meaning.unlabeled,
             "dense": self.meaning.dense,
+            "warnings": list(self.warnings),
         }
 
 
@@ -122,14 +128,17 @@ def suggest(
 
     models = described_models(model)
     scheme, meaning = models[0][1].scheme, meaning or Meaning()
-    volume, class_index = read_annotated(image, annotation, scheme, meaning)
     if count < 1:
         raise InputError(f"Expected one slice or more to suggest. Received: {count}")
+    _check_memory(image, scheme.classes)
+    volume, class_index, doubtful = read_annotated(image, annotation, scheme, meaning)
     labelled = class_index != UNLABELED
+    if labelled.all():
+        raise InputError(f"{annotation}: every voxel is labelled, so that no slice is left to annotate.")
     given = meaning.slices_of(dataset_from_pairs([image], [annotation]).cases[0].name)
     networks = [load_model(source) if isinstance(source, str | Path) else source for source, _ in models]
     with written_version(Path(folder)) as (round_, unfinished):
-        predicted, uncertainty = _unsure(volume, networks, progress or (lambda _: None))
+        predicted, uncertainty, warnings = _unsure(volume, networks, progress or (lambda _: None))
         found = suggest_slices(uncertainty, labelled, volume.grid.spacing, count)
         suggested = as_slices(found)
         painted = read_labels(annotation)
@@ -155,13 +164,30 @@ def suggest(
             annotated_slices=None if given is None else given | suggested,
             unlabeled=meaning.declared(scheme).unlabeled,
         ),
+        (*doubtful, *warnings),
     )
+
+
+def _check_memory(image: PathLike | Sequence[PathLike], classes: int) -> None:
+    """Refuse an image that is too large to be looked at as a whole, before it is read."""
+    from keras_unet3d.inference.budget import default_budget, shown
+
+    with open_image(image) as volume:
+        shape, channels = volume.grid.shape, volume.voxels.shape[3]
+    needed, budget = prod(shape) * (4 * channels + 8 * classes + OTHER_BYTES), default_budget()
+    if needed > budget:
+        named_image = image if isinstance(image, str | Path) else ", ".join(map(str, image))
+        raise InputError(
+            f"{named_image}: {named(shape)} take {shown(needed, rounded_up=True)} to look for slices in; "
+            f"{shown(budget)} are free. Annotate and look in a part of the image, or a coarser level of an OME-Zarr "
+            f"(such as brain.ome.zarr/2)."
+        )
 
 
 def _unsure(
     volume: Volume, models: Sequence[LoadedModel], progress: Callable[[float], None]
-) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """The most probable class of each voxel and how unsure it is, 0–1, both ``(z, y, x)``."""
+) -> tuple[NDArray[np.int16], NDArray[np.float32], tuple[str, ...]]:
+    """The most probable class of each voxel and how unsure it is, 0–1, both ``(z, y, x)``; and warnings."""
     from keras_unet3d.inference.options import SegmentOptions
     from keras_unet3d.inference.results import entropy
     from keras_unet3d.serving.saved_model import LoadedModel
@@ -170,20 +196,23 @@ def _unsure(
     options = SegmentOptions(probabilities=True)
     mean = np.zeros((*volume.grid.shape, models[0].classes), np.float32)
     own = np.zeros(volume.grid.shape, np.float32)
+    warnings: list[str] = []
     for number, member in enumerate(members):
 
         def told(share: float, number: int = number) -> None:
             progress((number + share) / len(members))
 
-        found = segment(volume, model=member, options=options, progress=told).probabilities
+        segmented = segment(volume, model=member, options=options, progress=told)
+        found = segmented.probabilities
         if found is None:
             raise RuntimeError("Probabilities that were asked for are returned.")
+        warnings += segmented.warnings
         mean += found.voxels
         own += entropy(found.voxels)
     mean /= len(members)
     whole = entropy(mean)
     unsure = whole if len(members) == 1 else np.maximum(whole - own / np.float32(len(members)), 0)
-    return mean.argmax(axis=-1).astype(np.int16), unsure
+    return mean.argmax(axis=-1).astype(np.int16), unsure, tuple(dict.fromkeys(warnings))
 
 
 def _write_picture(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from hashlib import sha256
+from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from keras_unet3d.training.curves import read_curves
 from keras_unet3d.volumes import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from multiprocessing.process import BaseProcess
     from pathlib import Path
 
     from keras_unet3d.annotation import LabelScheme
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 _RECORD_FILE = "trial.json"
 _SHOWN_FILE = "prediction.npz"
+_SECONDS_TO_END = 20.0
+"""That trainings have to keep where they are, once Ctrl-C told them to end, too."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class Trial:
 
     @property
     def folder(self) -> str:
-        """The name of its folder."""
-        return "".join(each if each.isalnum() else "_" for each in str(self))
+        """The name of its folder; another trial's is another, whatever signs a file system does not tell apart."""
+        readable = "".join(each if each.isalnum() else "_" for each in str(self))
+        return f"{readable}_{sha256(str(self).encode()).hexdigest()[:8]}"
 
 
 class TrialRecord(BaseModel):
@@ -116,19 +121,25 @@ class Trainings:
             devices.put(device)
         threads = max((os.cpu_count() or 1) // processes, 1)
         share = (devices, threads, tensorflow_is_quiet())
-        with ProcessPoolExecutor(processes, context, _take_share, share) as pool:
-            try:
-                waiting = {pool.submit(self.record, trial): trial for trial in trials}
-                for future in as_completed(waiting):
-                    yield waiting[future], future.result()
-            except BrokenProcessPool as error:
-                raise WorkError(
-                    f"The system ended one of {processes} processes, mostly for want of memory: each holds the whole "
-                    "dataset. Take fewer --workers: the same command goes on, and what was done is kept."
-                ) from error
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        others = set(active_children())
+        pool = ProcessPoolExecutor(processes, context, _take_share, share)
+        waiting: dict[Future[TrialRecord], Trial] = {}
+        try:
+            waiting = {pool.submit(self.record, trial): trial for trial in trials}
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+            pool.shutdown()
+        except BrokenProcessPool as error:
+            raise WorkError(
+                f"The system ended one of {processes} processes, mostly for want of memory: each holds the whole "
+                "dataset. Take fewer --workers: the same command goes on, and what was done is kept."
+            ) from error
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(active_children()) - others)
+            raise
 
     def has(self, trial: Trial) -> bool:
         """Whether a training is done."""
@@ -225,6 +236,15 @@ class Trainings:
             labelled=sum(np.count_nonzero(case.class_index != UNLABELED) for case in learned) / voxels,
             overlaps={name: overlap.matrix.tolist() for name, overlap in overlaps.items()},
         )
+
+
+def _end(processes: Iterable[BaseProcess]) -> None:
+    """Have processes end; those that do not in a while are ended."""
+    last = time.monotonic() + _SECONDS_TO_END
+    for process in processes:
+        process.join(max(last - time.monotonic(), 0))
+        if process.is_alive():
+            process.terminate()
 
 
 def gpus() -> int:

@@ -10,6 +10,12 @@ def test_sizes_are_read_in_any_order_as_z_y_x(text):
     assert Sizes().convert(text, None, None) == (1, 2, 3)
 
 
+def test_numbers_that_may_be_0_may_be_left_out():
+    assert Sizes(minimum=0).convert("z=2", None, None) == (2, 0, 0)
+    with pytest.raises(click.BadParameter):
+        Sizes(minimum=0).convert("z=-1", None, None)
+
+
 @pytest.mark.parametrize("text", ["3 2 1", "x=3 y=2", "x=0 y=1 z=1", "x=1.5 y=2 z=1", "x=a y=2 z=1"])
 def test_sizes_without_axes_are_refused(text):
     with pytest.raises(click.BadParameter):

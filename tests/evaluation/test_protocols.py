@@ -112,3 +112,13 @@ def test_networks_are_the_papers():
     found = {name: (network.dimensions, network.normalization) for name, network in networks.items()}
     assert found == {"3D without BN": (3, "none"), "3D with BN": (3, "batch"), "2D with BN": (2, "batch")}
     assert {network.filters for network in networks.values()} == {4}
+
+
+def test_of_slices_of_one_orientation_no_row_learns_the_same_again():
+    """Painted in napari or Fiji, in z alone."""
+    only_z = case("a", AnnotatedSlices(z=(0, 4, 8, 12, 16, 20)))
+    parts = parts_of("sparsity", [only_z])
+    assert [part.name for part in parts] == ["x=1 y=1 z=1", "x=3 y=3 z=2", "x=5 y=5 z=3"]
+    assert all(
+        part.note.endswith("Rows in which a would learn from the same slices again leave it out.") for part in parts
+    )

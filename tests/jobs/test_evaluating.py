@@ -6,7 +6,9 @@ import pytest
 import keras_unet3d as unet3d
 from keras_unet3d import api
 from keras_unet3d.annotation import LabelScheme
+from keras_unet3d.evaluation.score_notes import score_notes
 from keras_unet3d.metrics.measures import ASSD, DICE, HAUSDORFF, SURFACE_DICE
+from keras_unet3d.volumes import Segment
 
 SCHEME = LabelScheme((0, 1, 2), ("background", "a", "b"))
 DENSE = unet3d.Meaning(dense=True)  # of plates one voxel thick
@@ -202,3 +204,29 @@ def test_two_predictions_are_compared_case_by_case(folders):
     assert paired.difference(DICE, 1).difference.mean == 1
     assert paired.difference(HAUSDORFF, 1).difference.cases == 1  # the other was missed, at an infinite distance
     assert paired.difference(HAUSDORFF, 1).difference.mean == -2
+
+
+def test_a_tolerance_of_thousands_is_said(write):
+    table = unet3d.evaluate_cases(write("p.nii.gz", MOVED), write("t.nii.gz", PLATE), meaning=DENSE, tolerance="2 mm")
+    assert "within 2,000 µm" in score_notes(table)[0]
+
+
+def test_a_name_that_stands_for_another_value_is_refused(tmp_path):
+    """Else identical segments that the editor has numbered otherwise would score 0."""
+    both = np.where(PLATE == 1, 1, 2 * MOVED)
+    for name, voxels, names in (
+        ("p", both, {1: "tumor", 2: "vessel"}),
+        ("t", np.where(both, 3 - both, 0), {1: "Vessel", 2: "Tumor"}),
+    ):
+        segments = {value: Segment(each) for value, each in names.items()}
+        unet3d.write_labels(
+            tmp_path / f"{name}.seg.nrrd", unet3d.Volume(voxels.astype(np.uint8), GRID, segments=segments)
+        )
+    paths = tmp_path / "p.seg.nrrd", tmp_path / "t.seg.nrrd"
+    found = r"segment '\w+' has the value \d; elsewhere that name means \d\. Give each segment the same"
+    with pytest.raises(unet3d.InputError, match=rf"\.seg\.nrrd: the {found}"):
+        unet3d.evaluate(*paths, meaning=DENSE)
+    named = LabelScheme((0, 1, 2), ("background", "tumor", "vessel"))
+    with pytest.raises(unet3d.InputError, match=rf"t\.seg\.nrrd: the {found}"):
+        unet3d.evaluate(*paths, meaning=DENSE, scheme=named)
+    assert unet3d.evaluate(paths[0], paths[0], meaning=DENSE, scheme=named).mean(DICE) == 1

@@ -1,16 +1,21 @@
 """Experiments: many trainings, whatever interrupts them."""
 
 import json
+import multiprocessing
 import os
 import signal
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import keras_unet3d as unet3d
+from keras_unet3d.annotation import LabelScheme
+from keras_unet3d.evaluation.protocols import NETWORKS, Part
 from keras_unet3d.jobs import trials
 from keras_unet3d.jobs.experimenting import plan_experiment
-from keras_unet3d.jobs.trials import Trainings, _devices
+from keras_unet3d.jobs.trials import Trainings, Trial, _devices
 from keras_unet3d.training.listener import Quiet
 from keras_unet3d.training.settings import read_settings
 
@@ -131,3 +136,40 @@ def test_each_process_sees_a_gpu_of_its_own(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(trials, "gpus", lambda: 0)
     assert _devices(2) == ["", ""]
+
+
+class Sleeping(Trainings):
+    """The first training fails, the others take a minute."""
+
+    def record(self, trial, listener=None):
+        if trial == "0":
+            raise unet3d.WorkError("no memory")
+        time.sleep(60)
+        (self.folder / trial).touch()
+
+
+def test_where_one_training_fails_no_other_goes_on(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "_SECONDS_TO_END", 0.0)
+    start = time.monotonic()
+    with pytest.raises(unet3d.WorkError, match="no memory"):
+        list(Sleeping(dataset, MEANING, TINY, tmp_path).do([str(number) for number in range(8)], 2, Quiet()))
+    for process in multiprocessing.active_children():
+        process.join(30)
+    assert not multiprocessing.active_children()
+    assert time.monotonic() - start < 60
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_two_trainings_share_a_folder():
+    network = NETWORKS[0]
+    names = ("s-1", "s_1", "s 1", "S_1")
+    folders = {Trial(Part(f"without {name}", {}), network).folder.lower() for name in names}
+    assert len(folders) == len(names)
+
+
+def test_a_class_that_nobody_painted_is_asked_of_no_training(dataset):
+    """It is in dataset.json, and `check` warns."""
+    named = replace(dataset, scheme=LabelScheme((0, 5, 7), ("background", "ball", "vessel"), unlabeled=9))
+    plan = plan_experiment(named, "full", TINY)
+    assert len(plan.trials) == 6
+    assert any("vessel" in note for note in plan.notes)

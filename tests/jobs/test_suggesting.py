@@ -69,3 +69,30 @@ def test_rounds_are_numbered_and_the_next_goes_on_with_the_last(kidney, tmp_path
     assert first.slices[0].name != second.slices[0].name
     assert first.pictures[0].exists()
     assert second.annotation.exists()
+
+
+def test_a_dense_annotation_leaves_nothing_to_suggest(kidney, tmp_path):
+    image, annotation = kidney
+    dense = annotation.parent / "truth" / annotation.name.replace("few", "kidney_1")
+    with pytest.raises(unet3d.InputError, match="every voxel is labelled"):
+        unet3d.suggest(image, dense, tmp_path / "next", model=MODEL)
+    assert not (tmp_path / "next").exists()
+
+
+def test_an_image_that_is_too_large_is_refused_before_it_is_read(kidney, tmp_path, monkeypatch):
+    image, annotation = kidney
+    monkeypatch.setattr("keras_unet3d.inference.budget.free_memory", lambda: -(10**12))
+    with pytest.raises(unet3d.InputError, match=r"kidney_1\.nii\.gz: x=48 y=40 z=24 take .* MB to look for slices in"):
+        unet3d.suggest(image, annotation, tmp_path / "next", model=MODEL)
+
+
+def test_what_looks_wrong_is_said(kidney, tmp_path):
+    """Slices that were counted from 1, as ITK-SNAP does."""
+    image, annotation = kidney
+    painted = unet3d.read_labels(annotation)
+    zero = np.where(painted.voxels == 3, 0, painted.voxels)
+    unet3d.write_labels(tmp_path / "l.nii.gz", unet3d.Volume(zero, painted.grid))
+    meaning = unet3d.Meaning({"kidney_1": AnnotatedSlices(z=(13,), y=(20,), x=(24,))})
+    found = unet3d.suggest(image, tmp_path / "l.nii.gz", tmp_path / "next", model=MODEL, count=1, meaning=meaning)
+    assert any("l.nii.gz" in warning and "z=1" in warning for warning in found.warnings)
+    assert found.as_json()["warnings"] == list(found.warnings)
