@@ -230,7 +230,9 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.kill()
         told = [process.communicate()[0] for process in self._processes]
-        self.blocks = max((json.loads(each)["segmented"][0].get("blocks", 1) for each in told if each), default=0)
+        self.blocks = max(
+            ((json.loads(each)["segmented"][0]["plan"] or {"tiles": 0})["tiles"] for each in told if each), default=0
+        )
 
     @property
     def alive(self) -> bool:
