@@ -118,7 +118,7 @@ class ExperimentScores:
         """The same as a table in Markdown."""
         header, *rows = self.table()
         lines = (header, ["---"] * len(header), *rows)
-        return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+        return "".join(f"| {' | '.join(map(_in_cell, line))} |\n" for line in lines)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, with the paper's."""
@@ -158,6 +158,11 @@ class ExperimentScores:
                 ]
             )
         return [header, *rows]
+
+
+def _in_cell(text: str) -> str:
+    """In Markdown, where a bar would end the cell."""
+    return text.replace("|", r"\|")
 
 
 def _listed(scores: Sequence[float]) -> str:
