@@ -2,18 +2,24 @@
 
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from keras_unet3d.errors import WorkError
 
 
 class BlockMarkers:
-    """Files ``<number>.<planes>``: the first planes of a block are on the disk; how many voxels each class has in them.
+    """Files ``<number>.<planes>``: so many first planes of a block are on the disk.
 
-    Those of earlier planes stay: another process may have begun the same block behind them.
+    Those of whole layers of shards are in the image, and their markers say how many voxels each class has in them. They
+    stay: another process may have begun the same block behind them. Planes of a layer that is not whole yet lie in
+    ``<number>.<planes before the layer>.rest``, in which every process that computes the block writes the same to the
+    same place.
 
     Attributes:
         planes: that are written of each block, by its number, when `look` looked.
@@ -39,29 +45,85 @@ class BlockMarkers:
         self.planes = planes
 
     def note(self, number: int, planes: int, counts: NDArray[np.int64]) -> None:
-        """Mark planes of a block as written, with the voxels of each class in them.
+        """Mark whole layers of a block as written, with the voxels of each class in them.
 
         Raises:
             WorkError: if that cannot be written.
         """
-        self.planes[number] = planes
-        marker = self._marker(number, planes)
-        beside = marker.with_name(f"{marker.name}-{os.getpid()}")
-        try:
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump(counts.tolist(), file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(marker)
-        except OSError as error:
-            raise WorkError(f"{marker}: could not be written ({error.strerror or error}).") from error
+        self._mark(number, planes, json.dumps(counts.tolist()))
 
-    def counted(self, number: int) -> NDArray[np.int64]:
-        """Voxels of each class in the planes of a block that are written."""
-        planes = self.planes.get(number, 0)
+    def note_rest(self, number: int, before: int, planes: int, classes: NDArray[Any]) -> None:
+        """Keep planes of a layer that is not whole yet.
+
+        Args:
+            number: of the block.
+            before: planes of the layers before it.
+            planes: of the block that are on the disk then.
+            classes: class indices ``(z, y, x)`` of the last ones of these.
+
+        Raises:
+            WorkError: if they cannot be written.
+        """
+        last = self.planes.get(number, 0)
+        with _written(self._rest(number, before)) as path:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                voxels = np.ascontiguousarray(classes)
+                os.lseek(file, (planes - before - len(classes)) * voxels[0].nbytes, os.SEEK_SET)
+                with os.fdopen(os.dup(file), "wb") as stream:
+                    stream.write(voxels.data)
+                os.fsync(file)
+            finally:
+                os.close(file)
+        self._mark(number, planes, "")
+        if last > before:  # of this process
+            self._marker(number, last).unlink(missing_ok=True)
+
+    def rest(self, number: int, before: int, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Class indices ``(z, y, x)`` of planes that `note_rest` has kept.
+
+        Raises:
+            WorkError: if another process has gone on from there, so that they are gone.
+        """
+        path, voxels = self._rest(number, before), np.empty(shape, dtype)
+        try:
+            found = np.fromfile(path, dtype, voxels.size)
+        except FileNotFoundError:
+            found = voxels[:0]
+        if found.size < voxels.size:
+            raise WorkError(f"{path}: another process has gone on from there. Call again, and it is gone on with.")
+        return found.reshape(voxels.shape)
+
+    def drop_rest(self, number: int, before: int) -> None:
+        """Let go of what was kept of a layer that is whole now."""
+        self._rest(number, before).unlink(missing_ok=True)
+
+    def counted(self, number: int, planes: int) -> NDArray[np.int64]:
+        """Voxels of each class in the whole layers of a block that have so many planes."""
         if not planes:
             return np.zeros(self._classes, np.int64)
         return np.array(json.loads(self._marker(number, planes).read_text(encoding="utf-8")), np.int64)
 
+    def _mark(self, number: int, planes: int, text: str) -> None:
+        self.planes[number] = planes
+        with _written(self._marker(number, planes)) as marker:
+            beside = marker.with_name(f"{marker.name}-{os.getpid()}")
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(marker)
+
+    def _rest(self, number: int, before: int) -> Path:
+        return self._folder / f"{number}.{before}.rest"
+
     def _marker(self, number: int, planes: int) -> Path:
         return self._folder / f"{number}.{planes}"
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:
+        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error

@@ -5,7 +5,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -22,7 +23,7 @@ from keras_unet3d.inference.moments import Fixed
 from keras_unet3d.inference.moments_file import read_moments, write_moments
 from keras_unet3d.inference.results import class_dtype
 from keras_unet3d.inference.tiles import TilePlan
-from keras_unet3d.inference.unfinished import SHARED_NOTES
+from keras_unet3d.inference.unfinished import SECONDS_BETWEEN_NOTES, SHARED_NOTES
 from keras_unet3d.network.work import Precision
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.file_lock import locked
@@ -289,7 +290,8 @@ class SharedWork:
                     return 0
                 if missing := len(self.missing):
                     return missing
-                counts = sum(map(self._markers.counted, self.planes), np.zeros(len(self._scheme.values), np.int64))
+                none = np.zeros(len(self._scheme.values), np.int64)
+                counts = sum(starmap(self._markers.counted, self.planes.items()), none)
                 made = {"facts": digest(self._facts), "voxels": counts.tolist()}
                 LabelImage(self.folder / _LABELS).finish(self._output, made)
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -356,8 +358,7 @@ class BlockClasses:
             markers: of what is written already, and will be.
         """
         self._image, self._plan, self._scheme, self._markers = image, plan, scheme, markers
-        self._waiting: dict[int, list[NDArray[Any]]] = {}
-        self._counts: dict[int, NDArray[np.int64]] = {}
+        self._begun: dict[int, _BegunBlock] = {}
         self.shape: tuple[int, ...] = plan.volume
         self.dtype: np.dtype[Any] = np.dtype(class_dtype(scheme.classes))
 
@@ -369,22 +370,63 @@ class BlockClasses:
         """Take the class indices of planes that follow the ones before them in their block."""
         number = self._plan.at(box.start)
         block = self._plan[number].write
-        waiting = self._waiting.setdefault(number, [])
-        if number not in self._counts:
-            self._counts[number] = self._markers.counted(number)
-        waiting.append(voxels)
-        first = box.stop[0] - sum(map(len, waiting))
+        if number not in self._begun:
+            self._begun[number] = self._begin(number, block, box.start[0])
+        begun = self._begun[number]
+        begun.waiting.append(voxels)
         end = box.stop[0] if box.stop[0] == block.stop[0] else box.stop[0] // self._image.layer * self._image.layer
-        if end <= first:
-            return
-        classes = np.concatenate(waiting)
-        self._waiting[number] = [classes[end - first :]]
-        classes = classes[: end - first]
-        self._counts[number] += np.bincount(classes.ravel(), minlength=len(self._counts[number]))
-        self._image.write(Box((first, *block.start[1:]), (end, *block.stop[1:])), self._scheme.label_values(classes))
+        if end > begun.layer:
+            self._write_layers(number, block, begun, end)
+        elif time.monotonic() - begun.noted_at > SECONDS_BETWEEN_NOTES:
+            self._keep(number, block, begun, box.stop[0])
+
+    def _begin(self, number: int, block: Box, start: int) -> "_BegunBlock":
+        """Go on behind the planes that are written already."""
+        layer = max(start // self._image.layer * self._image.layer, block.start[0])
+        before, kept = layer - block.start[0], start - layer
+        rest = self._markers.rest(number, before, (kept, *block.shape[1:]), self.dtype) if kept else None
+        return _BegunBlock(self._markers.counted(number, before), [] if rest is None else [rest], layer, start)
+
+    def _write_layers(self, number: int, block: Box, begun: "_BegunBlock", end: int) -> None:
+        """Write all layers up to a plane."""
+        classes = np.concatenate(begun.waiting)
+        begun.waiting = [classes[end - begun.layer :]]
+        classes = classes[: end - begun.layer]
+        begun.counts += np.bincount(classes.ravel(), minlength=len(begun.counts))
+        self._image.write(
+            Box((begun.layer, *block.start[1:]), (end, *block.stop[1:])), self._scheme.label_values(classes)
+        )
         if end == block.stop[0]:
             self._image.halve(block)
-            del self._waiting[number]
-        self._markers.note(number, end - block.start[0], self._counts[number])
-        if end == block.stop[0]:
-            del self._counts[number]
+            del self._begun[number]
+        self._markers.note(number, end - block.start[0], begun.counts)
+        self._markers.drop_rest(number, begun.layer - block.start[0])
+        begun.layer = begun.noted = end
+        begun.noted_at = time.monotonic()
+
+    def _keep(self, number: int, block: Box, begun: "_BegunBlock", end: int) -> None:
+        """Keep the planes that no layer has yet."""
+        new = np.concatenate(begun.waiting)
+        begun.waiting = [new]
+        before, planes = begun.layer - block.start[0], end - block.start[0]
+        self._markers.note_rest(number, before, planes, new[begun.noted - begun.layer :])
+        begun.noted, begun.noted_at = end, time.monotonic()
+
+
+@dataclass(eq=False)
+class _BegunBlock:
+    """How far a block is, in planes of the volume.
+
+    Attributes:
+        counts: voxels of each class in the layers that are written.
+        waiting: class indices of the planes behind them.
+        layer: where these begin.
+        noted: up to where they are kept on the disk.
+        noted_at: when that was done last.
+    """
+
+    counts: NDArray[np.int64]
+    waiting: list[NDArray[Any]]
+    layer: int
+    noted: int
+    noted_at: float = field(default_factory=time.monotonic)
