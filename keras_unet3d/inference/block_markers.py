@@ -2,15 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from keras_unet3d.errors import WorkError
+from keras_unet3d.errors import WorkError, writing
 
 
 class BlockMarkers:
@@ -59,22 +58,25 @@ class BlockMarkers:
             number: of the block.
             before: planes of the layers before it.
             planes: of the block that are on the disk then.
-            classes: class indices ``(z, y, x)`` of the last ones of these.
+            classes: class indices ``(z, y, x)`` of the last of these planes; those before them are kept already.
 
         Raises:
             WorkError: if they cannot be written.
         """
-        last = self.planes.get(number, 0)
-        with _written(self._rest(number, before)) as path:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        last, first = self.planes.get(number, 0), planes - before - len(classes)
+        path, voxels = self._rest(number, before), np.ascontiguousarray(classes)
+        with writing(path):
             try:
-                voxels = np.ascontiguousarray(classes)
-                os.lseek(file, (planes - before - len(classes)) * voxels[0].nbytes, os.SEEK_SET)
-                with os.fdopen(os.dup(file), "wb") as stream:
-                    stream.write(voxels.data)
+                file = os.open(path, os.O_WRONLY | (0 if first else os.O_CREAT), 0o644)
+            except FileNotFoundError:
+                if first:  # another process has written the layer meanwhile: a new file would begin with a hole
+                    return
+                raise
+            with os.fdopen(file, "wb") as stream:
+                stream.seek(first * voxels[0].nbytes)
+                stream.write(voxels.data)
+                stream.flush()
                 os.fsync(file)
-            finally:
-                os.close(file)
         self._mark(number, planes, "")
         if last > before:  # of this process
             self._marker(number, last).unlink(missing_ok=True)
@@ -106,7 +108,8 @@ class BlockMarkers:
 
     def _mark(self, number: int, planes: int, text: str) -> None:
         self.planes[number] = planes
-        with _written(self._marker(number, planes)) as marker:
+        marker = self._marker(number, planes)
+        with writing(marker):
             beside = marker.with_name(f"{marker.name}-{os.getpid()}")
             with beside.open("w", encoding="utf-8") as file:
                 file.write(text)
@@ -119,11 +122,3 @@ class BlockMarkers:
 
     def _marker(self, number: int, planes: int) -> Path:
         return self._folder / f"{number}.{planes}"
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    try:
-        yield path
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
-from keras_unet3d.errors import InputError, WorkError
+from keras_unet3d.errors import InputError, WorkError, writing
 from keras_unet3d.volumes.blocks import blocks
 from keras_unet3d.volumes.box import Box, Triple
 from keras_unet3d.volumes.ome_zarr_writing import (
@@ -30,6 +30,7 @@ from keras_unet3d.volumes.ome_zarr_writing import (
 from keras_unet3d.volumes.slabs import SLAB_BYTES
 from keras_unet3d.volumes.suffixes import stem_of
 from keras_unet3d.volumes.volume import Volume
+from keras_unet3d.volumes.whole_file import flush
 from keras_unet3d.volumes.zarr_arrays import chunk_file, import_zarr, read_metadata
 
 MANY_SHARDS = 50_000
@@ -71,11 +72,13 @@ class LabelImage:
             dtype: of labels.
             block: voxels of blocks along z, y, x: each begins at a multiple of it. As long as the volume where there is
                 one.
+
+        Raises:
+            WorkError: if it cannot be written.
         """
         beside = folder.with_name(f"{folder.name}-{os.getpid()}")
         shutil.rmtree(beside, ignore_errors=True)
         version = zarr_version(labels)
-        group = import_zarr(output).open_group(str(beside), mode="w", zarr_format=version)
         levels = level_shapes(labels.grid)
         scale: tuple[int, ...] = (1, 1, 1)
         blockwise, shards = 0, []
@@ -85,11 +88,13 @@ class LabelImage:
             shards.append(shard)
             if shard is not None and blockwise == len(shards) - 1:
                 blockwise += 1
-        for number, (_, shape) in enumerate(levels):
-            create_array(group, str(number), shape, dtype, version, shards[number] if number < blockwise else None)
         told = {"steps": [step for step, _ in levels], "blockwise": blockwise}
         final = attributes(output, labels, stem_of(output), channels=None)
-        group.attrs.update({**final, "unfinished": told})
+        with writing(folder):
+            group = import_zarr(output).open_group(str(beside), mode="w", zarr_format=version)
+            for number, (_, shape) in enumerate(levels):
+                create_array(group, str(number), shape, dtype, version, shards[number] if number < blockwise else None)
+            group.attrs.update({**final, "unfinished": told})
         try:
             beside.replace(folder)
         except OSError as error:
@@ -113,14 +118,16 @@ class LabelImage:
         Raises:
             WorkError: if they cannot be written.
         """
-        try:
+        with writing(self._folder):
             self._arrays[0][box.slices] = labels
             self._flush(0, box)
-        except OSError as error:
-            raise WorkError(f"{self._folder}: could not be written ({error.strerror or error}).") from error
 
     def halve(self, box: Box) -> None:
-        """Write the lower levels of a block whose labels are all there."""
+        """Write the lower levels of a block whose labels are all there, and wait until they are on the disk.
+
+        Raises:
+            WorkError: if they cannot be written.
+        """
         for number in range(1, self.blockwise):
             z, y, x = self._steps[number]
             box = Box(
@@ -128,7 +135,6 @@ class LabelImage:
                 (-(-box.stop[0] // z), -(-box.stop[1] // y), -(-box.stop[2] // x)),
             )
             self._fill(number, box)
-            self._flush(number, box)
 
     def finish(self, output: Path, made_of: Any) -> None:
         """Write the levels that blocks did not, and move the image to its place.
@@ -139,29 +145,33 @@ class LabelImage:
 
         Raises:
             InputError: if something is there by now.
-            WorkError: if it cannot be moved.
+            WorkError: if it cannot be written or moved.
         """
         for number in range(max(self.blockwise, 1), len(self._steps)):
             depth, height, width = self._arrays[number].shape
             self._fill(number, Box((0, 0, 0), (depth, height, width)))
-        group = import_zarr(output).open_group(str(self._folder), mode="r+", zarr_format=self._version)
-        told = {name: each for name, each in group.attrs.items() if name != "unfinished"}
-        group.attrs.put({**told, _MADE_OF: made_of})
+        with writing(self._folder):
+            group = import_zarr(output).open_group(str(self._folder), mode="r+", zarr_format=self._version)
+            told = {name: each for name, each in group.attrs.items() if name != "unfinished"}
+            group.attrs.put({**told, _MADE_OF: made_of})
+            for metadata in (*self._folder.glob("*"), *self._folder.glob("*/*")):
+                if metadata.is_file():
+                    flush(metadata)
         prepare(output)
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):
             raise InputError(f"{output}: exists already. Remove it first: its labels are whole, in {self._folder}.")
-        try:
+        with writing(output):
             if output.exists():
                 output.rmdir()
             self._folder.replace(output)
-        except OSError as error:
-            raise WorkError(f"{output}: could not be written ({error.strerror or error}).") from error
         register(output)
 
     def _fill(self, number: int, box: Box) -> None:
         array = self._arrays[number]
         finer = Halved(Written(self._arrays[number - 1]), self._steps[number], labels=True)
-        fill(array, finer, blocks(box, array.dtype.itemsize, _together(array), SLAB_BYTES))
+        with writing(self._folder):
+            fill(array, finer, blocks(box, array.dtype.itemsize, _together(array), SLAB_BYTES))
+            self._flush(number, box)
 
     def _flush(self, number: int, box: Box) -> None:
         """Make sure that the shards of a box are on the disk itself; those of which all voxels are 0 have no file."""
@@ -172,8 +182,7 @@ class LabelImage:
         for place in product(*ranges):
             file = chunk_file(self._folder / str(number), self._arrays[number], place)
             if file.exists():
-                with file.open("rb") as stream:
-                    os.fsync(stream.fileno())
+                flush(file)
 
 
 def made_of(path: Path) -> Any:

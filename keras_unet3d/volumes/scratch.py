@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from keras_unet3d.errors import WorkError
+from keras_unet3d.errors import WorkError, writing
 from keras_unet3d.volumes.axes import named
 from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.slabs import slabs
@@ -94,11 +94,9 @@ class ScratchVoxels:
             )
         data = np.ascontiguousarray(voxels, self.dtype).reshape(-1).view(np.uint8).data
         firsts, length = self._runs(box)
-        try:
+        with writing(self.path):
             for number, first in enumerate(firsts):
                 self._write_at(first, data[number * length : (number + 1) * length])
-        except OSError as error:
-            raise WorkError(f"{self.path}: could not be written ({error.strerror or error}).") from error
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
         """Read a part: slices without a step along z, y and x; those that are left out are whole."""
@@ -119,10 +117,8 @@ class ScratchVoxels:
 
     def flush(self) -> None:
         """Make sure that all that was written is on the disk, also after a power cut."""
-        try:
+        with writing(self.path):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise WorkError(f"{self.path}: could not be written ({error.strerror or error}).") from error
 
     def close(self) -> None:
         """Close the file, which stays. May be called again."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_unet3d.errors import InputError, WorkError
+from keras_unet3d.errors import InputError, writing
 from keras_unet3d.volumes.suffixes import LABELS_GROUP, stem_of, suffix_of, within_zarr
 
 
@@ -32,11 +32,10 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     _remove_leftovers(target)
     beside = _beside(target)
     try:
-        yield beside
-        _flush(beside)
-        beside.replace(target)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
+        with writing(path):
+            yield beside
+            flush(beside)
+            beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -57,16 +56,15 @@ def written_whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     _remove_leftovers(target)
     beside = _beside(target)
     try:
-        beside.mkdir()
-        yield beside
-        for file in beside.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        if target.exists():
-            target.rmdir()
-        beside.replace(target)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
+        with writing(path):
+            beside.mkdir()
+            yield beside
+            for file in beside.rglob("*"):
+                if file.is_file():
+                    flush(file)
+            if target.exists():
+                target.rmdir()
+            beside.replace(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -104,6 +102,7 @@ def _remove_leftovers(target: Path) -> None:
                 shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
 
 
-def _flush(file: Path) -> None:
+def flush(file: Path) -> None:
+    """Make sure that a file is on the disk itself."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())

@@ -9,6 +9,7 @@ import pytest
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.inference import job, shared_work
+from keras_unet3d.inference.block_markers import BlockMarkers
 from keras_unet3d.inference.delivery import Delivery
 from keras_unet3d.inference.job import Member, SegmentationJob
 from keras_unet3d.inference.network_predictor import NetworkStream
@@ -331,3 +332,21 @@ def test_two_that_do_what_one_does_for_all_wait_for_each_other(tmp_path):
         inside.__enter__()
         with second.alone(wait):
             assert waited == [True]
+
+
+def test_who_lags_behind_in_a_block_leaves_no_hole_for_a_third(tmp_path):
+    """One process has written the layer whose planes another still keeps, and a third goes on with."""
+    ahead, behind, third = (BlockMarkers(tmp_path, 3) for _ in range(3))
+    planes = np.ones((30, 2, 2), np.uint8)
+    ahead.note_rest(0, 64, 84, planes[:20])
+    behind.planes = {0: 84}
+    third.look()
+    assert third.planes == {0: 84}
+    np.testing.assert_array_equal(third.rest(0, 64, (20, 2, 2), np.uint8), planes[:20])
+    ahead.note(0, 128, np.array([0, 0, 0]))
+    ahead.drop_rest(0, 64)
+    behind.note_rest(0, 64, 94, planes[20:])
+    with pytest.raises(WorkError, match="another process has gone on from there"):
+        third.rest(0, 64, (20, 2, 2), np.uint8)
+    third.look()
+    assert third.planes == {0: 128}
