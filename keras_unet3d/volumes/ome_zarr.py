@@ -7,7 +7,6 @@ Read are OME-NGFF 0.4 and 0.5; ``brain.ome.zarr/2`` is its array ``2``, a coarse
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from keras_unet3d.volumes.ngff import (
 from keras_unet3d.volumes.unpacking import Opening
 from keras_unet3d.volumes.volume import Grid, Volume
 from keras_unet3d.volumes.voxels import Part, as_array
-from keras_unet3d.volumes.zarr_arrays import chunk_file, open_array, read_metadata
+from keras_unet3d.volumes.zarr_arrays import chunk_places, open_array, read_metadata
 from keras_unet3d.wording import counted
 
 NAME = "OME-Zarr"
@@ -63,20 +62,10 @@ class _ArrayVoxels:
     def written(self) -> Iterator[Box]:
         """Boxes of the files that are there, chunks or shards, of all channels: all else is `empty_value`."""
         sizes = self._array.shards or self._array.chunks
-        counts = [-(-length // size) for length, size in zip(self._array.shape, sizes, strict=True)]
-        space = [range(counts[axis]) for axis in self._order[:3]]
-        others = [range(counts[axis]) for axis in self._order[3:]]
         size = [sizes[axis] for axis in self._order[:3]]
-        for index in product(*space):
-            if any(self._is_there([*index, *other]) for other in product(*others)):
-                yield Box.at([a * b for a, b in zip(index, size, strict=True)], size).clipped(self.shape[:3])
-
-    def _is_there(self, index: Sequence[int]) -> bool:
-        """Whether there is a file of this number along z, y, x, and the others."""
-        place = [0] * len(index)
-        for axis, number in zip(self._order, index, strict=True):
-            place[axis] = number
-        return chunk_file(self._folder, self._array, place).exists()
+        places = chunk_places(self._folder, self._array)
+        for place in sorted({tuple(place[axis] for axis in self._order[:3]) for place in places}):
+            yield Box.at([a * b for a, b in zip(place, size, strict=True)], size).clipped(self.shape[:3])
 
     def __getitem__(self, part: Part, /) -> NDArray[Any]:
         box = Box.of(part, self.shape)

@@ -1,7 +1,10 @@
 """Arrays of Zarr 2 and 3 in a folder, opened by nothing but what is known to be harmless."""
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,24 @@ def chunk_file(folder: Path, array: Any, place: Sequence[int]) -> Path:
         place: its number along each axis.
     """
     return folder / str(array.metadata.encode_chunk_key(tuple(place)))
+
+
+def chunk_places(folder: Path, array: Any) -> Iterator[tuple[int, ...]]:
+    """Where there are files of chunks, or of shards: their numbers along each axis, in no order.
+
+    The folder is looked through once, so that it takes as long as there are files, however large the array is.
+    """
+    sizes = array.shards or array.chunks
+    counts = [-(-length // size) for length, size in zip(array.shape, sizes, strict=True)]
+    for parent, _, names in os.walk(folder):
+        within = Path(parent).relative_to(folder)
+        for name in names:
+            key = (within / name).as_posix()
+            numbers = [part for part in re.split(r"[/.]", key) if part.isdecimal()]
+            place = tuple(map(int, numbers))
+            inside = len(place) == len(counts) and all(map(lt, place, counts))
+            if inside and array.metadata.encode_chunk_key(place) == key:
+                yield place
 
 
 def import_zarr(path: Path) -> Any:

@@ -1,5 +1,6 @@
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes import Grid, Segment, Volume, open_image, read_image, read_labels, write_image, write_labels
+from keras_unet3d.volumes.opening import opened_file
+from keras_unet3d.volumes.unpacking import Opening
 
 zarr = pytest.importorskip("zarr", reason="zarr-python, the extra [zarr], is missing")
 
@@ -209,3 +212,22 @@ def test_a_chunk_that_is_cut_off_is_a_sentence(tmp_path):
     os.truncate(chunk, 5)
     with pytest.raises(InputError, match="cut off, damaged"):
         read_image(path)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_what_is_stored_of_an_empty_array_is_found_whatever_its_size(tmp_path, version, separator):
+    """An array of 10^15 chunks, of which three are there."""
+    path = saved(tmp_path / "a.ome.zarr", random((4, 5, 6)), "zyx", version)
+    group = zarr.open_group(path, mode="r+", zarr_format=version)
+    encoding = {"name": "default" if version == 3 else "v2", "separator": separator}
+    told = {"shape": (10**6,) * 3, "chunks": (10, 10, 10), "dtype": "uint8", "chunk_key_encoding": encoding}
+    array = group.create_array("full", overwrite=True, **told)
+    for z, y, x in ((999_990, 5, 0), (0, 0, 40), (20, 30, 40)):
+        array[z, y, x] = 1
+    (path / "full" / "0.0.x").touch()
+    (path / "full" / "7.7").touch()
+    with ExitStack() as closing:
+        volume = opened_file(path, Opening(closing, whole=False))
+        found = [box.start for box in volume.voxels.written()]
+    assert found == [(0, 0, 40), (20, 30, 40), (999_990, 0, 0)]
