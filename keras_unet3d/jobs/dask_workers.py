@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import warnings
@@ -82,7 +83,7 @@ class Dask:
     def workers(self) -> int:
         """How many there are, or will be."""
         named = self.named_workers(self._where)
-        return named if named is not None else max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        return named if named is not None else max(1, len(self._known))
 
     @staticmethod
     def named_workers(where: str) -> int | None:
@@ -95,10 +96,15 @@ class Dask:
         return int(count) if count else None
 
     @property
+    def _known(self) -> dict[str, dict[str, Any]]:
+        """The workers that are there now, which the scheduler is asked for, by their addresses."""
+        workers: dict[str, dict[str, Any]] = self._client.scheduler_info(n_workers=-1)["workers"]
+        return workers
+
+    @property
     def warnings(self) -> list[str]:
         """What the user should know of them."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        if not (several := sum(worker["nthreads"] > 1 for worker in workers)):
+        if not (several := sum(worker["nthreads"] > 1 for worker in self._known.values())):
             return []
         told = (
             f"{several} of the workers take several tasks at a time, which they do one after the other while others "
@@ -125,7 +131,8 @@ class Dask:
     def begin(self, request: BlockRequest, wait: Callable[[], None]) -> SegmentationPlan:  # noqa: ARG002
         """Decide what is the same for all blocks, on a worker, and have all of them measure the intensities."""
         self.check_models(request.models)
-        self._all(_plan_on_worker, [request])
+        smallest = min(filter(None, (worker["memory_limit"] for worker in self._known.values())), default=None)
+        self._all(partial(_plan_on_worker, smallest=smallest), [request])
         self._measure(request)
         planned: SegmentationPlan = self._all(_begin_on_worker, [request])[request]
         return planned
@@ -188,20 +195,31 @@ class Dask:
         Args:
             function: that workers can import.
             items: which the network carries.
-            look: called every few seconds.
+            look: called every few seconds, and at the end.
 
         Yields:
             The item, and what the work gave, or why it failed though it was tried again: an `UNet3DError`.
+
+        Raises:
+            WorkError: if the scheduler is lost.
         """
         distributed = _library("distributed")
         waiting: Iterator[Item] = iter(items)
         known: dict[Any, Item] = {}
         absence = _Absence(str(self._where))
+        enough, looked_at = 0, -math.inf
         try:
             while True:
-                while len(known) < _WAITING * max(self.workers, 1) and (item := next(waiting, None)) is not None:
+                if time.monotonic() - looked_at >= SECONDS_BETWEEN_LOOKS:
+                    enough = _WAITING * self.workers
+                    self._replace_lost()
+                    absence.look(there=bool(self._client.scheduler_info(n_workers=1)["workers"]))
+                    look()
+                    looked_at = time.monotonic()
+                while len(known) < enough and (item := next(waiting, None)) is not None:
                     known[self._client.submit(function, item, retries=RETRIES, pure=False)] = item
                 if not known:
+                    look()
                     return
                 done: Any = ()
                 with suppress(TimeoutError, distributed.TimeoutError):
@@ -212,11 +230,16 @@ class Dask:
                     except (TimeoutError, distributed.TimeoutError):  # lost with its worker before it was fetched
                         continue
                     yield known.pop(future), outcome
-                self._replace_lost()
-                absence.look(there=bool(done or self._client.scheduler_info(n_workers=1)["workers"]))
-                look()
+        except FileNotFoundError:  # of `look`
+            raise
+        except (OSError, distributed.CancelledError) as error:  # without a scheduler all pieces of work are cancelled
+            raise WorkError(
+                f"{self._where}: the connection to the scheduler was lost. What is done is kept: call again when it is "
+                f"there."
+            ) from error
         finally:
-            self._client.cancel(list(known))
+            with suppress(OSError, distributed.CancelledError):
+                self._client.cancel(list(known))
 
 
 def _read_where(where: str) -> re.Match[str]:
@@ -318,23 +341,28 @@ def _outcome(future: Any) -> Any:
     return WorkError(f"A worker failed: {type(error).__name__}: {error}")
 
 
-def on_worker(options: SegmentOptions) -> SegmentOptions:
-    """Options within the memory of the worker that this process is."""
+def on_worker(options: SegmentOptions, smallest: int | None = None) -> SegmentOptions:
+    """Options within the memory of the worker that this process is, or within that of the smallest one."""
     from keras_unet3d.inference.budget import default_budget
 
-    limit = _memory_of_worker()
+    limit = _memory_of_worker(smallest)
     if options.memory is not None or limit is None:
         return options
     return replace(options, memory=min(limit, default_budget()))
 
 
-def _memory_of_worker() -> int | None:
-    limit = _library("distributed").get_worker().memory_manager.memory_limit
-    return int(SHARE * limit) if limit else None
+def _memory_of_worker(smallest: int | None = None) -> int | None:
+    """What its work may take; None where that is not told, and on GPUs, whose memory is another."""
+    from keras_unet3d.inference.devices import devices
+
+    limits = [_library("distributed").get_worker().memory_manager.memory_limit, smallest]
+    if devices() != (None,) or not any(limits):
+        return None
+    return int(SHARE * min(limit for limit in limits if limit))
 
 
-def _plan_on_worker(request: BlockRequest) -> SegmentationPlan:
-    return THIS_PROCESS.begin(request, memory=on_worker(request.options).memory, prepare=False)
+def _plan_on_worker(request: BlockRequest, smallest: int | None) -> SegmentationPlan:
+    return THIS_PROCESS.begin(request, memory=on_worker(request.options, smallest).memory, prepare=False)
 
 
 def _measure_on_worker(request: BlockRequest, bounds: Bounds, box: Box) -> Sums:

@@ -167,6 +167,11 @@ def segment_in_blocks(
             executor.compute(request, numbers, progress or (lambda _: None))
             missing = work.finish()
         return _segmentation(output, request.scheme, finished(request.output, request.facts), planned, missing)
+    except (FileNotFoundError, WorkError):
+        counts = finished(request.output, request.facts)
+        if counts is None:
+            raise
+        return _segmentation(output, request.scheme, counts, None, 0)  # another call has come before this one
     finally:
         executor.release()
 

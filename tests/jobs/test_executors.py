@@ -1,13 +1,17 @@
 """Which process does which piece of a work."""
 
+import json
 import signal
+import subprocess
+import sys
+import time
 import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_unet3d.errors import InputError
+from keras_unet3d.errors import InputError, WorkError
 from keras_unet3d.jobs import dask_workers
 from keras_unet3d.jobs.dask_workers import Dask
 from keras_unet3d.jobs.executors import Part
@@ -92,3 +96,37 @@ def test_it_is_said_once_that_there_are_no_workers(monkeypatch):
             counts.append(len(told))
     assert counts == [0, 1, 1, 1, 1, 2]
     assert "slurm:2: no worker has been there for 60 s" in str(told[0].message)
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_is_a_sentence(tmp_path):
+    """The scheduler dies; what it knew of is cancelled."""
+    pytest.importorskip("distributed", reason="dask, the extra [distributed], is missing")
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0"]
+    scheduler = subprocess.Popen([*dask, "--no-dashboard"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if file.exists():
+                break
+            time.sleep(0.1)
+        address = json.loads(file.read_text(encoding="utf-8"))["address"]
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1"]
+        with subprocess.Popen(worker, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            try:
+                with Dask(address) as workers:
+                    results = workers.each(_some_work, range(50))
+                    next(results)
+                    scheduler.kill()
+                    with pytest.raises(WorkError, match="connection to the scheduler was lost"):
+                        list(results)
+            finally:
+                running.kill()
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
+def _some_work(number):
+    time.sleep(0.3)
+    return number

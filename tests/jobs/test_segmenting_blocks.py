@@ -9,6 +9,7 @@ import pytest
 
 import keras_unet3d as unet3d
 from keras_unet3d.inference.unfinished import Unfinished
+from keras_unet3d.jobs import dask_workers, segmenting_cases
 from keras_unet3d.jobs.segmenting_blocks import BlockWorker
 from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.serving.export import export_model
@@ -194,6 +195,40 @@ def test_labels_go_into_their_image_whose_folder_may_change_meanwhile(image, mod
     assert told["attributes"]["ome"]["labels"] == ["cells"]
 
 
+def test_who_comes_after_another_call_has_the_image_of_that(image, model, tmp_path):
+    """Its folder is gone while this one waits."""
+    output = tmp_path / "labels.ome.zarr"
+
+    class TooLate(unet3d.Part):
+        def begin(self, request, wait):
+            unet3d.segment_in_blocks(image, output, model=model, executor=unet3d.Part(), options=options())
+            raise FileNotFoundError(output)
+
+    found = unet3d.segment_in_blocks(image, output, model=model, executor=TooLate(), options=options())
+    assert found.missing == 0
+    assert sum(found.shares.values()) == pytest.approx(1)
+    with pytest.raises(FileNotFoundError):
+        unet3d.segment_in_blocks(
+            image, tmp_path / "b.ome.zarr", model=model, executor=TooLate(), options=options(precision="bfloat16")
+        )
+
+
+def test_a_case_that_was_killed_behind_its_output_is_done(image, model, tmp_path, monkeypatch):
+    """What it was made of is known as soon as the folder is there."""
+    case = unet3d.Case((image,), tmp_path / "labels.ome.zarr")
+    segment = segmenting_cases.segment
+
+    def killed(*arguments, **named):
+        segment(*arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segmenting_cases, "segment", killed)
+    with pytest.raises(KeyboardInterrupt):
+        list(unet3d.segment_cases([case], model=model, options=options()))
+    (again,) = unet3d.segment_cases([case], model=model, options=options())
+    assert again.there
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
@@ -213,11 +248,12 @@ def test_what_needs_the_whole_is_refused_before_anything_is_written(image, model
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_workers_do_what_another_process_began_and_are_replaced_where_they_die(image, model, tmp_path):
+def test_workers_do_what_another_process_began_and_are_replaced_where_they_die(image, model, tmp_path, monkeypatch):
     """One is killed as soon as the first block is marked."""
     import signal
 
     pytest.importorskip("distributed", reason="distributed, of the extra [distributed], is missing")
+    monkeypatch.setattr(dask_workers, "SECONDS_BETWEEN_LOOKS", 0.05)
     output = tmp_path / "labels.ome.zarr"
     blocks = begun(image, output, model).blocks
     killed = []
@@ -241,6 +277,7 @@ def test_workers_do_what_another_process_began_and_are_replaced_where_they_die(i
         np.testing.assert_array_equal(unet3d.read_labels(output).voxels, whole(image, model).voxels)
 
         from_beginning = tmp_path / "from_beginning.ome.zarr"  # intensities are measured by the workers, once
+        workers._client.wait_for_workers(2)
         workers._client.run(measure_nothing)
         noted = tmp_path / ".from_beginning.ome.zarr.unfinished" / "begun.json"
         unet3d.segment_in_blocks(
