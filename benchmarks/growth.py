@@ -36,7 +36,9 @@ SIZES = ((7, 1), (8, 1), (9, 4), (10, 16), (11, 64), (12, 256), (13, 1024))
 """Voxels, as a power of ten, and workers."""
 COLUMNS = (
     "voxels",
+    "image",
     "workers",
+    "memory of each",
     "blocks",
     "work",
     "network",
@@ -73,7 +75,9 @@ def main() -> None:
             number, coarse = files(plan, folder / f"{exponent}.ome.zarr")
             row = [
                 f"10^{exponent}, x=y=z={side:,}",
+                stored(side**3 * image_bytes),
                 f"{workers:,}",
+                stored(plan.memory),
                 f"{len(plan.tiles):,}",
                 f"{plan.overhead:.2f} times",
                 shown(seconds),
