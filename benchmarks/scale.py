@@ -6,8 +6,9 @@
 
 - volume: `unet3d segment` of an OME-Zarr image by one process, by two workers of dask and in four parts at once, on
   this machine; seconds with everything that is done once, memory of the largest process and of all.
-- kills: the same four parts, all killed at random three times and started again; and the workers of dask, one of which
-  is killed at random three times. Work is counted in voxels that go into the network.
+- kills: the workers of dask, one of which is killed at random three times; the same four parts, all killed at random
+  three times and started again; and so the call of dask with all of its workers. Work is counted in voxels that go into
+  the network.
 - scheduler: how many of --pieces blocks one scheduler and two workers finish in a second with an empty network: they
   look what is there, write, flush and mark a block of 64 voxels an axis with its lower levels, and read and compute
   nothing. Beside it, pieces of work that do nothing at all.
@@ -101,7 +102,8 @@ def kills(arguments: argparse.Namespace) -> None:
     if not whole.exists():
         with Running(alone[2], arguments) as running:
             running.wait()
-    for name, output, calls in shared:
+    dask, parts = shared
+    for (name, output, calls), what in ((dask, "a worker"), (parts, "all of them"), (dask, "all of it")):
         shutil.rmtree(output, ignore_errors=True)
         moments = sorted(chance.uniform(0.05, 0.95) for _ in range(arguments.kills))
         waiting, plan = list(moments), None
@@ -112,16 +114,15 @@ def kills(arguments: argparse.Namespace) -> None:
                     plan = found or plan
                     if waiting and share >= waiting[0]:
                         waiting.pop(0)
-                        if len(calls) > 1:
-                            running.kill()
-                        else:
+                        if what == "a worker":
                             os.kill(int(chance.choice(running.workers())), signal.SIGKILL)
+                        else:
+                            running.kill()
                     time.sleep(0.1)
         total = counted(arguments.folder / "counted")
         (arguments.folder / "counted").unlink()
         needed = sum(tile.read.voxels for tile in plan or ())
         shown = ", ".join(f"{moment:.0%}" for moment in moments)
-        what = "all parts" if len(calls) > 1 else "a worker"
         print(
             f"| {name}: {what} | {len(plan or ())} | {shown} | {total / needed - 1:.1%} | {differing(whole, output)} |",
             flush=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Say which slices of IMAGE to annotate next: through much that the model is unsure of, far from what is annotated.
+    """Say which slices of IMAGE to annotate next: in each orientation where the model is unsure, far from others.
 
     Writes a picture of each, and an annotation file in which these slices are filled with what the model says: correct
-    them in 3D Slicer, ITK-SNAP, napari or Fiji, and train again with that file.
+    them in 3D Slicer, ITK-SNAP, napari or Fiji, and train again with that file. The gain is by how much nearer, on
+    average, what the model is unsure of comes to an annotated slice of that orientation, as a share of its extent.
 
     \b
     Examples:
@@ -86,10 +88,15 @@ def command(
         terminal.warn(warning)
     terminal.say("To annotate next, that which would teach most first:")
     rows = [
-        [name, f"{each.gain:.1%}", f"{each.uncertainty:.3f}", f"{each.distance:.3g} {found.unit}".strip()]
+        [
+            name,
+            f"{each.gain:.3f}",
+            f"{each.uncertainty:.3f}",
+            f"{each.distance:.3g} {found.unit}".strip() if isfinite(each.distance) else "none",
+        ]
         for name, each in zip(found.names, found.slices, strict=True)
     ]
-    terminal.table(["slice", "of what is unknown", "uncertainty", "from what is annotated"], rows)
+    terminal.table(["slice", "gain", "uncertainty", "nearest annotated one"], rows)
     if len(found.slices) < count:
         terminal.say("No other slice would teach anything: the model is sure of the rest, or it is annotated.")
     terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then train, and ask again:")

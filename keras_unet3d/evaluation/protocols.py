@@ -146,7 +146,7 @@ def _growing(cases: Sequence[AnnotatedCase], steps: Sequence[Triple]) -> list[Pa
 def _steps_of(case: AnnotatedCase, steps: Sequence[Triple]) -> list[Part | None]:
     """What the steps learn of one case: more and more of the same slices; None where one before learns from them."""
     dense, annotated = _is_dense(case), case.annotated_slices
-    places = _structure(case.class_index) if dense else annotated.per_axis
+    places = structure(case.class_index) if dense else annotated.per_axis
     most = [max(counts) for counts in zip(*steps, strict=True)]
     ordered = [_one_after_the_other(there, count) for there, count in zip(places, most, strict=True)]
     used = AnnotatedSlices(*ordered)
@@ -199,17 +199,17 @@ def spread_slices(class_index: NDArray[np.int16], counts: Triple) -> AnnotatedSl
         counts: along z, y, x; at most as many slices are taken as there are.
     """
     return AnnotatedSlices(
-        *(_evenly(places, count) for places, count in zip(_structure(class_index), counts, strict=True))
+        *(_evenly(places, count) for places, count in zip(structure(class_index), counts, strict=True))
     )
 
 
-def _structure(class_index: NDArray[np.int16]) -> list[Sequence[int]]:
+def structure(class_index: NDArray[np.int16]) -> list[Sequence[int]]:
     """Along each axis, the slices through what is not the most frequent class; all of them where there is only one."""
     values, voxels = np.unique(class_index, return_counts=True)
-    structure = class_index != values[voxels.argmax()]
+    inside_it = class_index != values[voxels.argmax()]
     found: list[Sequence[int]] = []
     for axis, length in enumerate(class_index.shape):
-        inside = np.flatnonzero(structure.any(axis=tuple(other for other in range(3) if other != axis)))
+        inside = np.flatnonzero(inside_it.any(axis=tuple(other for other in range(3) if other != axis)))
         found.append(inside.tolist() or list(range(length)))
     return found
 

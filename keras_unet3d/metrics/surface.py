@@ -183,7 +183,7 @@ def _to_nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDA
         return np.full(len(points), np.inf)
     from scipy.spatial import KDTree
 
-    tree = KDTree(others, leafsize=32, balanced_tree=False)  # quick to build; these borders are mostly close
+    tree = KDTree(others, leafsize=32, compact_nodes=False, balanced_tree=False)  # quick to build, borders are close
     distances, _ = tree.query(points, workers=-1)
     return np.asarray(distances, np.float64)
 
