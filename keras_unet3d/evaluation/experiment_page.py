@@ -33,7 +33,7 @@ class Shown:
     Attributes:
         network: its name.
         curves: how it went.
-        view: a case that was scored, None where none was kept.
+        view: the case that it does worst, None where none was kept.
     """
 
     network: str
@@ -41,13 +41,17 @@ class Shown:
     view: CaseView | None
 
 
-def experiment_page(scores: ExperimentScores, row: str, shown: Sequence[Shown]) -> Page:
+def experiment_page(
+    scores: ExperimentScores, row: str, shown: Sequence[Shown], volumes: Sequence[str], settings: str
+) -> Page:
     """What came of an experiment, for people.
 
     Args:
         scores: of all trainings.
         row: the name of the row that is shown.
         shown: its trainings, one of each network.
+        volumes: names of all that was annotated.
+        settings: of every training, as given.
     """
     header, *rows = scores.table()
     note = (
@@ -59,7 +63,7 @@ def experiment_page(scores: ExperimentScores, row: str, shown: Sequence[Shown]) 
     if scores.protocol == "sparsity":
         parts.append(_growth(scores))
     sections = [Section("Mean IoU", parts), *([] if scores.protocol == "sparsity" else _cases(scores))]
-    sections += [*_pictures(row, shown), _curves(row, shown), _each(scores)]
+    sections += [*_pictures(row, shown), _learned(scores, volumes, settings), _curves(row, shown), _each(scores)]
     with_views = any(each.view for each in shown)
     filled = [section for section in sections if section.parts]
     return Page(f"Experiment: {scores.protocol}", [_LEADS[scores.protocol]], filled, volume_view=with_views)
@@ -79,14 +83,22 @@ def _pictures(row: str, shown: Sequence[Shown]) -> list[Section]:
     views = [(each.network, each.view) for each in shown if each.view is not None]
     if not views:
         return []
-    name = views[0][1].name
-    words = f"{name} in {row}: what was scored, and what each network says."
+    words = f"{row}, which was done worst: of each network the volume that it does worst, and where it was scored."
+    named = [replace(view, name=f"{view.name}, {network}") for network, view in views]
     browsers = [slice_legend(views[0][1])]
-    for network, view in views:
-        browsers += [element("h3", network), slice_browser(view)]
-    named = [replace(view, name=f"{name}, {network}") for network, view in views]
+    for view in named:
+        browsers += [element("h3", view.name), slice_browser(view)]
     sides = views_html([VolumeView.of(view, MOST_VOXELS // len(views)) for view in named])
     return [Section("Slices", [words, *browsers]), Section("From all sides", [sides])]
+
+
+def _learned(scores: ExperimentScores, volumes: Sequence[str], settings: str) -> Section:
+    told = (
+        f"{counted(len(volumes), 'volume')}: {', '.join(volumes)}. Classes: {', '.join(scores.scheme.names)}. Of which "
+        "how much was labelled for each training says the last table; what is not set here each training decided from "
+        "what it learned from, and keeps in its folder."
+    )
+    return Section("What they learned from", [told, element("pre", settings)])
 
 
 def _curves(row: str, shown: Sequence[Shown]) -> Section:

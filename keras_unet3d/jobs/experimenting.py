@@ -212,4 +212,5 @@ def _write(trainings: Trainings, plan: ExperimentPlan, scores: ExperimentScores)
         if trial.part == worst.part
     ]
     row = " ".join(filter(None, (worst.part.alone, worst.part.name)))
-    write_page(trainings.folder / "report.html", experiment_page(scores, row, shown))
+    volumes = [case.name for case in trainings.files.cases]
+    write_page(trainings.folder / "report.html", experiment_page(scores, row, shown, volumes, plan.settings.as_toml()))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_unet3d.evaluation.case_view import steps_of_uncertainty
 from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.metrics import Overlap
 
@@ -27,21 +28,28 @@ def score_network(
         description: of the model that it will be.
         folder: that messages name.
         cases: raw images with the labels to score on; one is held in memory at a time.
-        kept: a file for the class indices of the first case, ``found`` in an ``.npz``.
+        kept: a file for the case that it does worst, an ``.npz``: ``name``, ``found`` (class indices), ``steps`` (of
+            uncertainty). None keeps nothing.
 
     Returns:
         By the name of the case.
     """
     from keras_unet3d.inference.options import SegmentOptions
+    from keras_unet3d.inference.results import entropy
     from keras_unet3d.serving.export import served_network
     from keras_unet3d.serving.saved_model import LoadedModel
 
     model = LoadedModel(folder, description, served_network(network, description))
-    scheme, options = description.scheme, SegmentOptions(precision="float32")
+    scheme = description.scheme
+    options = SegmentOptions(precision="float32", probabilities=None if kept is None else True)
     overlaps: dict[str, Overlap] = {}
+    worst = np.inf
     for case in cases:
-        found = scheme.class_index(segment(case.image, model=model, options=options).labels.voxels)
-        if kept is not None and not overlaps:
-            np.savez_compressed(kept, found=found)
-        overlaps[case.name] = Overlap.of(case.class_index, found, scheme.classes)
+        segmented = segment(case.image, model=model, options=options)
+        found = scheme.class_index(segmented.labels.voxels)
+        overlaps[case.name] = overlap = Overlap.of(case.class_index, found, scheme.classes)
+        if kept is not None and segmented.probabilities is not None and overlap.mean_iou < worst:
+            worst = overlap.mean_iou
+            steps = steps_of_uncertainty(entropy(segmented.probabilities.voxels))
+            np.savez_compressed(kept, name=case.name, found=found, steps=steps)
     return overlaps

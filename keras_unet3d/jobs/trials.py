@@ -161,7 +161,7 @@ class Trainings:
         return read_curves(self.folder / trial.folder)
 
     def view(self, trial: Trial, scheme: LabelScheme) -> CaseView | None:
-        """The first case that was scored, as the network of a training that is done sees it.
+        """Of the cases that were scored, the one that the network of a training that is done does worst.
 
         Args:
             trial: is done.
@@ -173,12 +173,13 @@ class Trainings:
         kept = self.folder / trial.folder / _SHOWN_FILE
         if not kept.exists():
             return None
-        name = next(iter(self.record(trial).overlaps))
+        with np.load(kept) as found:
+            if "name" not in found:
+                return None
+            name, prediction, steps = str(found["name"]), found["found"], found["steps"]
         (files,) = (case for case in self.files.cases if case.name == name)
         case = load_case(self.files, files, scheme, self.meaning)
         learned, scored = trial.part.shares[name].parted(case.class_index)
-        with np.load(kept) as found:
-            prediction = found["found"]
         channels = self.files.channel_names or tuple(f"channel {n}" for n in range(case.image.voxels.shape[-1]))
         annotation = learned if (learned != UNLABELED).any() else None
         return CaseView(
@@ -191,6 +192,7 @@ class Trainings:
             scored,
             "Scored",
             annotation,
+            steps,
         )
 
     def _trained(self, trial: Trial, folder: Path, listener: Listener) -> TrialRecord:

@@ -86,7 +86,11 @@ def test_an_experiment_that_is_interrupted_continues_and_comes_out_the_same(data
     assert [trial["network"] for trial in written[0]["trials"]] == ["3D without BN", "2D with BN"] * 2
     assert list(written[0]["trials"][0]["cases"]) == ["a"]  # the one that is left out
     page = (found.run / "report.html").read_text(encoding="utf-8")
-    for shown in ("Loss of the training tiles, without", "what was scored, and what each network says", 'class="view"'):
+    for shown in (
+        "Loss of the training tiles, without",
+        "of each network the volume that it does worst",
+        'class="view"',
+    ):
         assert shown in page
     assert (found.run / "experiment.md").read_text(encoding="utf-8") == found.scores.as_markdown()
 
