@@ -47,8 +47,9 @@ def suggest_slices(
     Each orientation for itself is to have its annotated slices where the model is unsure: a slice shows of the volume
     what no slice of another orientation shows. What is wanted are slices from which that lies least far on average,
     the medians of its profile along the axis (k-median, greedily). With equal uncertainty everywhere these are the
-    paper's: uniform along each axis, in turn. Distances are counted in slices and relative to the extent of what the
-    model is unsure of, so that no axis comes first for being long, or coarsely sampled.
+    paper's: uniform along each axis. Distances are counted in slices and relative to the extent of what the model is
+    unsure of, so that no axis comes first for being long, or coarsely sampled. Of two slices that bring as much, the
+    one with twice the voxels counts twice.
 
     Args:
         uncertainty: ``(z, y, x)``, 0 where the model is sure and 1 where it is undecided.
@@ -57,7 +58,7 @@ def suggest_slices(
         count: how many slices.
 
     Returns:
-        The slices, that which brings most first; fewer where the model is sure of all that is not annotated.
+        The slices, that which counts most first; fewer where the model is sure of all that is not annotated.
 
     Raises:
         InputError: if fewer than one is asked for.
@@ -67,16 +68,16 @@ def suggest_slices(
     unsure = np.where(labelled, np.float32(0), uncertainty)
     annotated = find_annotated_slices(labelled)
     orientations = [
-        _Orientation(unsure.sum(axis=others, dtype=np.float64), slices)
-        for others, slices in zip(((1, 2), (0, 2), (0, 1)), (annotated.z, annotated.y, annotated.x), strict=True)
+        _Orientation(unsure.sum(axis=others, dtype=np.float64), slices, voxels=unsure.size // unsure.shape[axis])
+        for axis, (others, slices) in enumerate(zip(((1, 2), (0, 2), (0, 1)), annotated.per_axis, strict=True))
     ]
     chosen: list[Suggestion] = []
     while len(chosen) < count:
-        gain, axis = max((orientation.gain, -axis) for axis, orientation in enumerate(orientations))
-        if gain <= 0:
+        best = max(orientations, key=lambda each: each.gain * each.voxels)
+        if best.gain <= 0:
             break
-        axis = -axis
-        index, distance = orientations[axis].take()
+        axis, gain = orientations.index(best), best.gain
+        index, distance = best.take()
         mean = float(np.take(uncertainty, index, axis=axis).mean())
         chosen.append(Suggestion(axis, index, gain, mean, distance * spacing[axis]))
     return chosen
@@ -87,15 +88,18 @@ class _Orientation:
 
     Attributes:
         gain: of the best one, that `take` would take.
+        voxels: of each.
     """
 
-    def __init__(self, unsure: NDArray[np.float64], annotated: Sequence[int]) -> None:
+    def __init__(self, unsure: NDArray[np.float64], annotated: Sequence[int], voxels: int) -> None:
         """Begin with what is annotated.
 
         Args:
             unsure: of each slice.
             annotated: indices of slices.
+            voxels: of each.
         """
+        self.voxels = voxels
         self._places = np.arange(len(unsure), dtype=np.float64)
         self._nearest = np.full(len(unsure), np.inf)
         self._share = unsure / max(unsure.sum(), np.finfo(float).tiny)
