@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -130,3 +131,13 @@ def test_a_lost_scheduler_is_a_sentence(tmp_path):
 def _some_work(number):
     time.sleep(0.3)
     return number
+
+
+def test_work_fits_the_smallest_worker_and_on_gpus_their_own_memory(monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="dask, the extra [distributed], is missing")
+    worker = SimpleNamespace(memory_manager=SimpleNamespace(memory_limit=8 * 10**9))
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    assert dask_workers._memory_of_worker() == 6 * 10**9
+    assert dask_workers._memory_of_worker(4 * 10**9) == 3 * 10**9
+    monkeypatch.setattr("keras_unet3d.inference.devices.devices", lambda: ("GPU:0",))
+    assert dask_workers._memory_of_worker(4 * 10**9) is None
