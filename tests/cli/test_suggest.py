@@ -36,7 +36,8 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     assert done.exit_code == 0, done.stderr
     assert " axial z=31 " in done.stdout
     assert " x=80 " in done.stdout
-    assert "12.0%" in done.stdout
+    assert "0.120" in done.stdout
+    assert "none" in done.stdout  # is annotated of that orientation
     said = "--annotation suggestions/1/annotation.nii.gz --annotated-slices z=3,31 --unlabeled 9"
     assert f"unet3d fit --image '{image}' {said}\n" in done.stdout
     assert f"unet3d suggest '{image}' {said} --count 2\n" in done.stdout
