@@ -30,6 +30,7 @@ from keras_unet3d.volumes.box import Box
 from keras_unet3d.volumes.intensity import volume_intensity
 from keras_unet3d.volumes.label_image import LabelImage
 from keras_unet3d.volumes.ome_zarr_writing import CHUNK, level_shapes
+from keras_unet3d.volumes.value_sums import Bounds, Sums, measured, portions
 
 PHANTOM = (128, 256, 256)
 SIZES = ((7, 1), (8, 1), (9, 4), (10, 16), (11, 64), (12, 256), (13, 1024))
@@ -106,9 +107,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[float, float, 
         for box in blocks(Box((0, 0, 0), PHANTOM), 4, (64, 64, 64), 1 << 24):
             image.voxels[box.slices]
         reading = count / (time.perf_counter() - start)
+        passes = []
+
+        def counted(bounds: Bounds) -> list[Sums]:
+            passes.append(bounds)
+            return [measured(image.voxels, part, bounds) for part in portions(image.voxels)]
+
         start = time.perf_counter()
-        volume_intensity(image.voxels)
-        measuring = count / (time.perf_counter() - start)
+        volume_intensity(image.voxels, counted)
+        measuring = len(passes) * count / (time.perf_counter() - start)
     model, options = unet3d.load_model(arguments.model), unet3d.SegmentOptions(precision="float32")
     for _ in range(2):  # the first compiles
         start = time.perf_counter()
@@ -127,7 +134,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[float, float, 
     label_bytes = size_of(unfinished) / count
     for name, text in {
         "read": f"{reading / 1e6:,.0f} million voxels/s, {image_bytes:.2g} bytes each as they are stored",
-        "intensities measured, reading included": f"{measuring / 1e6:,.0f} million voxels/s",
+        "intensities measured, reading included": f"{measuring / 1e6:,.0f} million voxels/s, {len(passes)} passes",
         "network, float32": f"{flops / 1e9:,.0f} GFLOP/s, "
         f"{flops / plan.flop * plan.overhead * count / 1e6:.2f} million voxels/s where nothing is computed twice",
         "labels written, with lower levels": f"{writing / 1e6:,.0f} million voxels/s, {label_bytes:.2g} bytes each",
