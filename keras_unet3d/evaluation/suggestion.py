@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices
+from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES
 
+ANNOTATED = 0.5
+"""Of a slice with labels: a slice with more is annotated. Those that cross it leave lines in others."""
 TAILS = 0.01
 """Of what the model is unsure of, on each side of the slices among which the rest lies."""
 
@@ -46,10 +48,10 @@ def suggest_slices(
 
     Each orientation for itself is to have its annotated slices where the model is unsure: a slice shows of the volume
     what no slice of another orientation shows. What is wanted are slices from which that lies least far on average,
-    the medians of its profile along the axis (k-median, greedily). With equal uncertainty everywhere these are the
-    paper's: uniform along each axis. Distances are counted in slices and relative to the extent of what the model is
-    unsure of, so that no axis comes first for being long, or coarsely sampled. Of two slices that bring as much, the
-    one with twice the voxels counts twice.
+    the medians of its profile along the axis (k-median, greedily). With equal uncertainty everywhere they are spread
+    out along each axis, nearly as the paper's. Distances are counted in slices and relative to the extent of what the
+    model is unsure of, so that no axis comes first for being long, or coarsely sampled. Of two slices that bring as
+    much, the one with twice the voxels counts twice.
 
     Args:
         uncertainty: ``(z, y, x)``, 0 where the model is sure and 1 where it is undecided.
@@ -66,11 +68,11 @@ def suggest_slices(
     if count < 1:
         raise InputError(f"Expected one slice or more to suggest. Received: {count}")
     unsure = np.where(labelled, np.float32(0), uncertainty)
-    annotated = find_annotated_slices(labelled)
-    orientations = [
-        _Orientation(unsure.sum(axis=others, dtype=np.float64), slices, voxels=unsure.size // unsure.shape[axis])
-        for axis, (others, slices) in enumerate(zip(((1, 2), (0, 2), (0, 1)), annotated.per_axis, strict=True))
-    ]
+    orientations = []
+    for others in ((1, 2), (0, 2), (0, 1)):
+        annotated = np.flatnonzero(labelled.mean(axis=others) > ANNOTATED)
+        profile = unsure.sum(axis=others, dtype=np.float64)
+        orientations.append(_Orientation(profile, annotated.tolist(), voxels=unsure.size // len(profile)))
     chosen: list[Suggestion] = []
     while len(chosen) < count:
         best = max(orientations, key=lambda each: each.gain * each.voxels)

@@ -6,7 +6,7 @@ import math
 import re
 import time
 import warnings
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -211,35 +211,46 @@ class Dask:
         try:
             while True:
                 if time.monotonic() - looked_at >= SECONDS_BETWEEN_LOOKS:
-                    enough = _WAITING * self.workers
-                    self._replace_lost()
-                    absence.look(there=bool(self._client.scheduler_info(n_workers=1)["workers"]))
+                    with self._reached():
+                        enough = _WAITING * self.workers
+                        self._replace_lost()
+                        absence.look(there=bool(self._client.scheduler_info(n_workers=1)["workers"]))
                     look()
                     looked_at = time.monotonic()
                 while len(known) < enough and (item := next(waiting, None)) is not None:
-                    known[self._client.submit(function, item, retries=RETRIES, pure=False)] = item
+                    with self._reached():
+                        known[self._client.submit(function, item, retries=RETRIES, pure=False)] = item
                 if not known:
                     look()
                     return
-                done: Any = ()
-                with suppress(TimeoutError, distributed.TimeoutError):
-                    done = distributed.wait(list(known), SECONDS_BETWEEN_LOOKS, "FIRST_COMPLETED").done
-                for future in done:
-                    try:
-                        outcome = _outcome(future)
-                    except (TimeoutError, distributed.TimeoutError):  # lost with its worker before it was fetched
-                        continue
+                outcomes = {}
+                with self._reached():
+                    done: Any = ()
+                    with suppress(TimeoutError, distributed.TimeoutError):
+                        done = distributed.wait(list(known), SECONDS_BETWEEN_LOOKS, "FIRST_COMPLETED").done
+                    for future in done:
+                        with suppress(TimeoutError, distributed.TimeoutError):  # lost with its worker meanwhile
+                            outcomes[future] = _outcome(future)
+                for future, outcome in outcomes.items():
                     yield known.pop(future), outcome
-        except FileNotFoundError:  # of `look`
-            raise
-        except (OSError, distributed.CancelledError) as error:  # without a scheduler all pieces of work are cancelled
+        finally:
+            with suppress(OSError, distributed.CancelledError):
+                self._client.cancel(list(known))
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A block that needs the scheduler.
+
+        Raises:
+            WorkError: if it is lost; all pieces of work are cancelled then.
+        """
+        try:
+            yield
+        except (OSError, _library("distributed").CancelledError) as error:
             raise WorkError(
                 f"{self._where}: the connection to the scheduler was lost. What is done is kept: call again when it is "
                 f"there."
             ) from error
-        finally:
-            with suppress(OSError, distributed.CancelledError):
-                self._client.cancel(list(known))
 
 
 def _read_where(where: str) -> re.Match[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from keras_unet3d.evaluation.case_view import steps_of_uncertainty
 from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.metrics import Overlap
+from keras_unet3d.volumes import read_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,21 +36,22 @@ def score_network(
         By the name of the case.
     """
     from keras_unet3d.inference.options import SegmentOptions
-    from keras_unet3d.inference.results import entropy
     from keras_unet3d.serving.export import served_network
     from keras_unet3d.serving.saved_model import LoadedModel
 
     model = LoadedModel(folder, description, served_network(network, description))
     scheme = description.scheme
-    options = SegmentOptions(precision="float32", probabilities=None if kept is None else True)
+    unsure = None if kept is None else kept.with_name("uncertainty.nii")
+    options = SegmentOptions(precision="float32", uncertainty=unsure)
     overlaps: dict[str, Overlap] = {}
     worst = np.inf
     for case in cases:
-        segmented = segment(case.image, model=model, options=options)
-        found = scheme.class_index(segmented.labels.voxels)
+        found = scheme.class_index(segment(case.image, model=model, options=options).labels.voxels)
         overlaps[case.name] = overlap = Overlap.of(case.class_index, found, scheme.classes)
-        if kept is not None and segmented.probabilities is not None and overlap.mean_iou < worst:
-            worst = overlap.mean_iou
-            steps = steps_of_uncertainty(entropy(segmented.probabilities.voxels))
-            np.savez_compressed(kept, name=case.name, found=found, steps=steps)
+        if kept is not None and unsure is not None:
+            if overlap.mean_iou < worst:
+                worst = overlap.mean_iou
+                steps = steps_of_uncertainty(read_image(unsure).voxels[..., 0])
+                np.savez_compressed(kept, name=case.name, found=found, steps=steps)
+            unsure.unlink()
     return overlaps

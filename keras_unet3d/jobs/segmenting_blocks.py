@@ -167,11 +167,13 @@ def segment_in_blocks(
             executor.compute(request, numbers, progress or (lambda _: None))
             missing = work.finish()
         return _segmentation(output, request.scheme, finished(request.output, request.facts), planned, missing)
-    except (FileNotFoundError, WorkError):
+    except (FileNotFoundError, WorkError) as error:
         counts = finished(request.output, request.facts)
-        if counts is None:
+        if counts is not None:  # another call has come before this one
+            return _segmentation(output, request.scheme, counts, None, 0)
+        if isinstance(error, WorkError):
             raise
-        return _segmentation(output, request.scheme, counts, None, 0)  # another call has come before this one
+        raise WorkError(f"{output}: what was there of it is gone. Call again.") from error
     finally:
         executor.release()
 

@@ -18,7 +18,6 @@ from keras_unet3d.jobs.sameness import facts_of
 from keras_unet3d.jobs.segmenting import Segmentation, segment
 from keras_unet3d.serving.versions import version_folder
 from keras_unet3d.volumes.outputs import check_outputs
-from keras_unet3d.volumes.suffixes import within_zarr
 from keras_unet3d.volumes.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -174,14 +173,14 @@ def _segmented(
     try:
         made_of = _made_of(case, models, options)
         check_replaced(case.output, described_models(models)[0][1].scheme)
-        if within_zarr(case.output):  # a folder, which is never replaced: it is of these facts as soon as it is there
-            _note_made_of(case, made_of)
         if segment_one is not None:
             result = segment_one(case, loaded)
         else:
             image = case.image if len(case.image) > 1 else case.image[0]
             result = segment(image, case.output, model=loaded, keep=case.keep, meaning=case.meaning, options=options)
-        _note_made_of(case, made_of)
+        _note(case).parent.mkdir(exist_ok=True)
+        with written_whole(_note(case)) as file:
+            file.write_text(made_of, encoding="utf-8")
     except UNet3DError as error:
         told = "\n".join([str(error), *getattr(error, "__notes__", ())])
         return CaseResult(case, told, seconds=time.monotonic() - start)
@@ -191,12 +190,6 @@ def _segmented(
 
 def _note(case: Case) -> Path:
     return case.output.parent / NOTES / f"{case.output.name}.txt"
-
-
-def _note_made_of(case: Case, made_of: str) -> None:
-    _note(case).parent.mkdir(exist_ok=True)
-    with written_whole(_note(case)) as file:
-        file.write_text(made_of, encoding="utf-8")
 
 
 def _made_of(case: Case, models: Models, options: SegmentOptions) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ANNOTATION = "annotation"
 """The name of the file to go on with, without its suffix."""
 OTHER_BYTES = 24
-"""Of each voxel, beside image and probabilities: labels, uncertainty, distances and their sums."""
+"""Of each voxel, beside image and probabilities: labels of several kinds, and uncertainty, twice."""
 PIXELS = 512
 """Of the longer side of a slice, in a picture."""
 

@@ -78,8 +78,10 @@ def chunk_places(folder: Path, array: Any) -> Iterator[tuple[int, ...]]:
     """
     sizes = array.shards or array.chunks
     counts = [-(-length // size) for length, size in zip(array.shape, sizes, strict=True)]
-    for parent, _, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         within = Path(parent).relative_to(folder)
+        if len(within.parts) > len(counts):  # no chunk lies deeper, however links lead
+            folders.clear()
         for name in names:
             key = (within / name).as_posix()
             numbers = [part for part in re.split(r"[/.]", key) if part.isdecimal()]
@@ -87,6 +89,10 @@ def chunk_places(folder: Path, array: Any) -> Iterator[tuple[int, ...]]:
             inside = len(place) == len(counts) and all(map(lt, place, counts))
             if inside and array.metadata.encode_chunk_key(place) == key:
                 yield place
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def import_zarr(path: Path) -> Any:

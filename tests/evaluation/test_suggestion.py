@@ -58,6 +58,14 @@ def test_with_nothing_to_tell_slices_are_uniform_along_each_axis(shape):
         assert places == pytest.approx([1 / 6, 1 / 2, 5 / 6], abs=0.05)
 
 
+def test_a_small_box_of_labels_annotates_no_slice():
+    labelled = np.zeros((64, 64, 64), bool)
+    labelled[20:44, 20:44, 20:44] = True
+    found = suggest_slices(np.ones(labelled.shape, np.float32), labelled, (1, 1, 1), 6)
+    assert sorted(each.axis for each in found) == [0, 0, 1, 1, 2, 2]
+    assert np.isinf(found[0].distance)
+
+
 def test_large_slices_come_first_and_more_often():
     shape = (12, 72, 72)
     found = suggest_slices(np.ones(shape, np.float32), np.zeros(shape, bool), (1, 1, 1), 9)

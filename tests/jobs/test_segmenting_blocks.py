@@ -9,7 +9,7 @@ import pytest
 
 import keras_unet3d as unet3d
 from keras_unet3d.inference.unfinished import Unfinished
-from keras_unet3d.jobs import dask_workers, segmenting_cases
+from keras_unet3d.jobs import dask_workers
 from keras_unet3d.jobs.segmenting_blocks import BlockWorker
 from keras_unet3d.serving.description import ModelDescription
 from keras_unet3d.serving.export import export_model
@@ -207,26 +207,10 @@ def test_who_comes_after_another_call_has_the_image_of_that(image, model, tmp_pa
     found = unet3d.segment_in_blocks(image, output, model=model, executor=TooLate(), options=options())
     assert found.missing == 0
     assert sum(found.shares.values()) == pytest.approx(1)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(unet3d.WorkError, match=r"is gone\. Call again"):
         unet3d.segment_in_blocks(
             image, tmp_path / "b.ome.zarr", model=model, executor=TooLate(), options=options(precision="bfloat16")
         )
-
-
-def test_a_case_that_was_killed_behind_its_output_is_done(image, model, tmp_path, monkeypatch):
-    """What it was made of is known as soon as the folder is there."""
-    case = unet3d.Case((image,), tmp_path / "labels.ome.zarr")
-    segment = segmenting_cases.segment
-
-    def killed(*arguments, **named):
-        segment(*arguments, **named)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(segmenting_cases, "segment", killed)
-    with pytest.raises(KeyboardInterrupt):
-        list(unet3d.segment_cases([case], model=model, options=options()))
-    (again,) = unet3d.segment_cases([case], model=model, options=options())
-    assert again.there
 
 
 @pytest.mark.parametrize(
