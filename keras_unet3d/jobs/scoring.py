@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +11,10 @@ import numpy as np
 from keras_unet3d.evaluation.case_view import steps_of_uncertainty
 from keras_unet3d.jobs.segmenting import segment
 from keras_unet3d.metrics import Overlap
-from keras_unet3d.volumes import read_image
+from keras_unet3d.volumes import read_image, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from keras_unet3d.annotation.cases import AnnotatedCase
     from keras_unet3d.serving.description import ModelDescription
@@ -41,17 +42,21 @@ def score_network(
 
     model = LoadedModel(folder, description, served_network(network, description))
     scheme = description.scheme
-    unsure = None if kept is None else kept.with_name("uncertainty.nii")
-    options = SegmentOptions(precision="float32", uncertainty=unsure)
     overlaps: dict[str, Overlap] = {}
     worst = np.inf
     for case in cases:
-        found = scheme.class_index(segment(case.image, model=model, options=options).labels.voxels)
-        overlaps[case.name] = overlap = Overlap.of(case.class_index, found, scheme.classes)
-        if kept is not None and unsure is not None:
+        if kept is None:
+            options = SegmentOptions(precision="float32")
+            found = scheme.class_index(segment(case.image, model=model, options=options).labels.voxels)
+            overlaps[case.name] = Overlap.of(case.class_index, found, scheme.classes)
+            continue
+        with TemporaryDirectory(dir=kept.parent) as scratch:
+            labels, unsure = Path(scratch) / "labels.nii", Path(scratch) / "uncertainty.nii"
+            segment(case.image, labels, model=model, options=SegmentOptions(precision="float32", uncertainty=unsure))
+            found = scheme.class_index(read_labels(labels).voxels)
+            overlaps[case.name] = overlap = Overlap.of(case.class_index, found, scheme.classes)
             if overlap.mean_iou < worst:
                 worst = overlap.mean_iou
                 steps = steps_of_uncertainty(read_image(unsure).voxels[..., 0])
                 np.savez_compressed(kept, name=case.name, found=found, steps=steps)
-            unsure.unlink()
     return overlaps
