@@ -94,9 +94,9 @@ def _pictures(row: str, shown: Sequence[Shown]) -> list[Section]:
 
 def _learned(scores: ExperimentScores, volumes: Sequence[str], settings: str) -> Section:
     told = (
-        f"{counted(len(volumes), 'volume')}: {', '.join(volumes)}. Classes: {', '.join(scores.scheme.names)}. Of which "
-        "how much was labelled for each training says the last table; what is not set here each training decided from "
-        "what it learned from, and keeps in its folder."
+        f"{counted(len(volumes), 'volume')}: {', '.join(volumes)}. Classes: {', '.join(scores.scheme.names)}. How much "
+        "was labelled for each training says the last table. What is not set here each training decided from what it "
+        "learned from, and keeps in its folder."
     )
     return Section("What they learned from", [told, element("pre", settings)])
 

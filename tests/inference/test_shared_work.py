@@ -8,7 +8,7 @@ import pytest
 
 from keras_unet3d.annotation.labels import LabelScheme
 from keras_unet3d.errors import InputError, WorkError
-from keras_unet3d.inference import job, shared_work
+from keras_unet3d.inference import block_classes, job
 from keras_unet3d.inference.block_markers import BlockMarkers
 from keras_unet3d.inference.delivery import Delivery
 from keras_unet3d.inference.job import Member, SegmentationJob
@@ -114,7 +114,7 @@ def test_blocks_of_several_processes_make_the_labels_of_one(member, image, tmp_p
 @pytest.mark.parametrize("seconds", [1000, 0])
 def test_a_killed_block_goes_on_behind_what_is_on_the_disk(seconds, frozen, tmp_path, monkeypatch):
     """Its last layer, or, some seconds after that, the planes behind it, too."""
-    monkeypatch.setattr(shared_work, "SECONDS_BETWEEN_NOTES", seconds)
+    monkeypatch.setattr(block_classes, "SECONDS_BETWEEN_NOTES", seconds)
     output, pushed, image = tmp_path / "labels.ome.zarr", [], noise(TALL)
     push = NetworkStream.push
 
