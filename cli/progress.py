@@ -46,8 +46,9 @@ class _Line:
             self._move(share, text, seconds_left)
         elif share - self._told_share >= LINE_SHARE or time.monotonic() - self._told_time >= LINE_SECONDS:
             self._told_share, self._told_time = share, time.monotonic()
-            left = "" if seconds_left is None else f", {duration(seconds_left)} left"
-            self._terminal.note(f"{self._name} {min(share, 1):.0%}: {text}{left}")
+            left = "" if seconds_left is None else f"{duration(seconds_left)} left"
+            known = ", ".join(filter(None, (text, left)))
+            self._terminal.note(f"{self._name} {min(share, 1):.0%}{known and f': {known}'}")
 
     def stop(self) -> None:
         """Leave the line as it is."""
@@ -110,7 +111,7 @@ class TrainingProgress(Quiet):
 
 
 class VoxelProgress(_Line):
-    """Tells how far the segmentation of a volume is."""
+    """Tells how far the segmentation of a volume is, and how fast where `begin` says how large it is."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(terminal, "Segmenting")
@@ -129,7 +130,7 @@ class VoxelProgress(_Line):
             return
         start, there_already = self._begun
         rate = (share - there_already) / max(now - start, 1e-9)
-        text = f"{rate * self._voxels / 1000:,.0f} thousand voxels/s"
+        text = f"{rate * self._voxels / 1000:,.0f} thousand voxels/s" if self._voxels else ""
         self.show(share, text, (1 - share) / rate if rate > 0 else None)
 
 

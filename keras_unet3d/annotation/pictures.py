@@ -101,8 +101,10 @@ def _painted(plain: Picture, labels: NDArray[Any], colours: Sequence[Colour]) ->
     labelled = labels != UNLABELED
     paint = np.array(colours, np.float32)[np.where(labelled, labels, 0)]
     edge = np.zeros(labels.shape, bool)
-    edge[:-1] |= labels[:-1] != labels[1:]
-    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        differ = labels[here] != labels[there]
+        edge[here] |= differ
+        edge[there] |= differ & ~labelled[here]  # one line between two classes, all around one in what is unlabelled
     opacity = np.where(edge, 1.0, 0.3) * labelled
     picture: Picture = np.rint(plain + opacity[..., None] * (paint - plain)).astype(np.uint8)
     return picture

@@ -46,7 +46,8 @@ class Suggestions:
         folder: of this round, with everything that was written.
         annotation: the file to go on with: what was annotated, and in the suggested slices what the model says, to be
             corrected; every other voxel is as it was.
-        pictures: of each slice: the image, the prediction over it, and where the model is unsure (bright).
+        pictures: of each slice: the image, the prediction but for the background over it, and where the model is unsure
+            (bright).
         unit: of distances, empty where it is not known.
         planes: what slices orthogonal to z, y and x are called in a patient (`Grid.planes`).
         meaning: how to read unpainted voxels of `annotation`, by what was said and what the model knows; of slices, all
@@ -148,10 +149,10 @@ def suggest(
         write_labels(
             unfinished / name, replace(painted, voxels=prefilled, segments={**scheme.segments, **painted.segments})
         )
-        pictures = []
+        pictures, over = [], np.where(predicted == scheme.background, np.int16(UNLABELED), predicted)
         for number, each in enumerate(found, 1):
             pictures.append(f"{number}_{each.name.replace('=', '')}.png")
-            _write_picture(unfinished / pictures[-1], volume, predicted, uncertainty, each, scheme.colours)
+            _write_picture(unfinished / pictures[-1], volume, over, uncertainty, each, scheme.colours)
     return Suggestions(
         tuple(found),
         round_,
@@ -218,7 +219,7 @@ def _unsure(
 def _write_picture(
     file: Path,
     volume: Volume,
-    predicted: NDArray[np.int16],
+    over: NDArray[np.int16],
     uncertainty: NDArray[np.float32],
     slice_: Suggestion,
     colours: Sequence[Colour | None],
@@ -231,7 +232,7 @@ def _write_picture(
     axis, spacing = AXES[slice_.axis], volume.grid.spacing
     z, y, x = (slice_.index if number == slice_.axis else 0 for number in range(3))
     panel = slice_panel(
-        volume.voxels, [predicted], axis=axis, at=(z, y, x), spacing=spacing, colours=colours, longest=PIXELS
+        volume.voxels, [over], axis=axis, at=(z, y, x), spacing=spacing, colours=colours, longest=PIXELS
     )
     unsure = np.take(uncertainty, slice_.index, axis=slice_.axis) / np.float32(max(uncertainty.max(), 1e-6))
     bright = heat(enlarged(unsure, slice_size(volume.grid.shape, axis, spacing, PIXELS)))

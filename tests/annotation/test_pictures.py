@@ -66,7 +66,8 @@ def test_unlabelled_voxels_are_untouched_and_classes_translucent_with_a_contour(
     assert (gap == 255).all()
     unlabelled = labels[0] == -1
     np.testing.assert_array_equal(painted[unlabelled], plain[unlabelled])
-    np.testing.assert_array_equal(painted[6, 2:7], np.broadcast_to(RED, (5, 3)))
+    for side in (painted[6, 2:7], painted[2, 2:7], painted[2:7, 6], painted[2:7, 2]):
+        np.testing.assert_array_equal(side, np.broadcast_to(RED, (5, 3)))
     np.testing.assert_allclose(painted[4, 4], 0.7 * plain[4, 4] + 0.3 * np.array(RED), atol=0.51)
 
 

@@ -40,6 +40,17 @@ def test_voxels_have_a_rate_of_what_this_process_did(capsys, monkeypatch):
     ]
 
 
+def test_without_a_size_there_is_no_rate(capsys, monkeypatch):
+    """`suggest` knows only the share: its line said "0 thousand voxels/s"."""
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with VoxelProgress(Terminal()) as progress:
+        for share in (0.0, 0.5, 1.0):
+            progress.done(share)
+            now[0] += 8
+    assert capsys.readouterr().err.splitlines() == ["Segmenting 50%: 0:08 left", "Segmenting 100%: 0:00 left"]
+
+
 def test_cases_that_take_long_have_a_rate(capsys, monkeypatch):
     """Two seconds for each of four: the first is within what needs no line."""
     now = [100.0]

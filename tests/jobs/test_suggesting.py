@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_unet3d as unet3d
+from keras_unet3d.annotation.pictures import enlarged
 from keras_unet3d.annotation.slices import AnnotatedSlices
 from keras_unet3d.phantom import write_phantom_dataset
 
@@ -36,8 +38,13 @@ def test_suggested_slices_hold_the_prediction_and_nothing_else_changes(kidney, t
     assert new.any()
     np.testing.assert_array_equal(after.voxels[new], predicted[new])
     np.testing.assert_array_equal(after.voxels[~new], before.voxels[~new])
-    assert [picture.exists() for picture in found.pictures] == [True, True]
     assert found.meaning == unet3d.Meaning(unlabeled=3)  # the model knows it; who trains again has to be told
+    for each, picture in zip(found.slices, found.pictures, strict=True):
+        panels = np.pad(np.asarray(Image.open(picture)), ((0, 0), (0, 4), (0, 0)))
+        plain, painted, _ = (panel[:, :-4] for panel in np.array_split(panels, 3, axis=1))
+        background = enlarged(np.take(predicted, each.index, axis=each.axis), plain.shape[:2]) == 2
+        np.testing.assert_array_equal(painted[background], plain[background])
+        assert (painted[~background] != plain[~background]).any(axis=-1).mean() > 0.99
 
 
 def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(tmp_path):
