@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from keras_unet3d.evaluation.charts import Line, line_chart
@@ -22,7 +23,7 @@ def training_sections(description: ModelDescription) -> list[Section]:
     """What it was trained on, how that went, what was decided, and what the model is."""
     training = description.training
     sections = [_data_section(training)]
-    if chart := _curves(training):
+    if chart := _curves(training) or _curves_of_folds(training):
         sections.append(Section("How it learned", chart))
     sections.append(_model_section(description))
     return [section for section in sections if section.parts]
@@ -81,6 +82,32 @@ def _curves(training: Mapping[str, Any]) -> list[str]:
     words = f"{training.get('steps', 0):,} steps in {training.get('minutes', 0):g} minutes."
     if curves.validated and training.get("kept_step"):
         words += f" The weights of step {training['kept_step']:,} were kept: the best on what was held out."
+    return _drawn(words, charts)
+
+
+def _curves_of_folds(training: Mapping[str, Any]) -> list[str]:
+    """Loss and IoU of each network of a cross-validation by step."""
+    told = training.get("curves_of_folds")
+    folds = [Curves.from_json(each).learned for each in (told if isinstance(told, list) else [])]
+    known = [(number, learned) for number, learned in enumerate(folds) if learned]
+    if not known:
+        return []
+    loss, iou = (
+        [
+            Line(f"fold {number + 1}", [(point.step, of(point)) for point in learned], len(learned) < 3, kind=number)
+            for number, learned in known
+        ]
+        for of in (attrgetter("loss"), attrgetter("mean_iou"))
+    )
+    charts = [
+        line_chart("Loss of the training tiles", "step", "loss", loss),
+        line_chart("IoU of the training tiles, mean", "step", "IoU, 1 is perfect", iou, top=1.0),
+    ]
+    steps, minutes = training.get("steps", 0), training.get("minutes", 0)
+    return _drawn(f"{steps:,} steps of {counted(len(folds), 'network')} in {minutes:g} minutes.", charts)
+
+
+def _drawn(words: str, charts: Sequence[Html]) -> list[str]:
     note = "Each point of training is a mean over up to 50 steps, of augmented tiles with the weights of that moment."
     return [words, element("div", *charts, class_="charts"), element("p", note, class_="quiet")]
 

@@ -237,6 +237,8 @@ class _CrossValidation:
         """Export the networks of all folds as one model."""
         from keras.models import load_model
 
+        from keras_unet3d.training.curves import read_curves
+
         plan = self._plan.fit
         report = {
             "cases": len(plan.dataset),
@@ -248,6 +250,7 @@ class _CrossValidation:
             "validation": scores.pooled.as_json(),
             "cross_validation": scores.spread_as_json(),
             "learned_from": [volume.name for volume in self._volumes],
+            "curves_of_folds": [read_curves(self._folder(number)).thinned().as_json() for number in _numbers(records)],
             **facts_of_data(plan),
         }
         self._circumstances.listener.say(f"Exporting the mean of {len(records)} networks, and trying it …")

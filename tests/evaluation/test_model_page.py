@@ -70,3 +70,16 @@ def test_curves_are_drawn_with_what_was_held_out(describe):
     for name in ("held out, mean", "held out, cell"):
         assert f"</i>{name}</span>" in page
     assert "30 steps in 0.5 minutes. The weights of step 30 were kept" in page
+
+
+def test_each_fold_has_a_curve_of_its_own(describe):
+    folds = [Curves(tuple(Learned(step, loss, 0.5) for step in (10, 20, 30))).as_json() for loss in (0.8, 0.9)]
+    page = model_page("cells", describe(curves_of_folds=[*folds, Curves().as_json()], steps=60, minutes=0.5)).html
+    assert page.count("<polyline") == 4
+    assert page.count("</i>fold 2</span>") == 2
+    assert "60 steps of 3 networks in 0.5 minutes." in page
+
+
+@pytest.mark.parametrize("damaged", ["curves", {"learned": 1}, [None, 3], [{"learned": {}}]])
+def test_damaged_curves_of_folds_are_left_out(describe, damaged):
+    assert "<polyline" not in model_page("cells", describe(curves_of_folds=damaged)).html

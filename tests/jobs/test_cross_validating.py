@@ -155,6 +155,8 @@ def test_the_scores_are_in_the_run_and_in_the_model(interrupted_twice):
     assert training["cross_validation"]["mean"]["dice"]["cases"] == 5
     page = found.report.read_text(encoding="utf-8")
     assert "Each case was scored by the one network of the model that did not learn from it." in page
+    for number in range(1, len(training["curves_of_folds"]) + 1):
+        assert f"</i>fold {number}</span>" in page
     shown = [
         page.index(f'<th scope="row">{case.name}</th>', page.index("Cases, worst first</h2>"))
         for case in found.scores.cases
