@@ -107,7 +107,7 @@ def command(
     if minutes is not None and steps is not None:
         raise click.UsageError("Give only one of --minutes and --steps.")
     for given, name, of in ((folds, "--folds", "semi"), (slices, "--slices", "sparsity")):
-        if given and protocol != of:
+        if given not in (None, ()) and protocol != of:
             raise click.UsageError(f"{name} is for the experiment {of!r}, not for {protocol!r}.")
     chosen = choose_dataset(dataset, images, annotations)
 

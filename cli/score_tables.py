@@ -56,7 +56,7 @@ def print_cases(terminal: Terminal, table: ScoreTable) -> None:
     """A row per case, the worst first, and what comes of all of them."""
     numbers = [number for number in range(len(table.names)) if number != table.scheme.background]
     numbers = [] if len(numbers) > MOST_CLASSES else numbers
-    measures = [one for one in (IOU, DICE, HAUSDORFF_95, SURFACE_DICE) if one in table.measures]
+    measures = [one for one in (IOU, DICE, HAUSDORFF_95, SURFACE_DICE) if one in table.measured]
     rows = [
         [
             case.name,

@@ -5,10 +5,15 @@ from __future__ import annotations
 import shlex
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from unet3d_cli.options import Channels, debug_option, json_option, meaning_options, quiet_option, read_meaning
+
+if TYPE_CHECKING:
+    from unet3d_cli.terminal import Terminal
+
+    from keras_unet3d.jobs.suggesting import Suggestions
 
 COUNT, FOLDER = 5, "suggestions"
 
@@ -86,6 +91,17 @@ def command(
         )
     for warning in found.warnings:
         terminal.warn(warning)
+    if found.slices:
+        _say_slices(terminal, found)
+    if len(found.slices) < count:
+        no = "No other slice" if found.slices else "No slice"
+        terminal.say(f"{no} would teach anything: the model is sure of the rest, or it is annotated.")
+    if found.slices:
+        _say_commands(terminal, found, ",".join(map(str, image)), count, folder)
+    terminal.result(found.as_json())
+
+
+def _say_slices(terminal: Terminal, found: Suggestions) -> None:
     terminal.say("To annotate next, that which would teach most first:")
     rows = [
         [
@@ -97,15 +113,15 @@ def command(
         for name, each in zip(found.names, found.slices, strict=True)
     ]
     terminal.table(["slice", "gain", "uncertainty", "nearest annotated one"], rows)
-    if len(found.slices) < count:
-        terminal.say("No other slice would teach anything: the model is sure of the rest, or it is annotated.")
+
+
+def _say_commands(terminal: Terminal, found: Suggestions, image: str, count: int, folder: Path) -> None:
     terminal.say(f"Correct these slices in {found.annotation}; pictures are beside it. Then train, and ask again:")
-    picture, known = ",".join(map(str, image)), ["--annotation", str(found.annotation), *found.meaning.arguments]
+    known = ["--annotation", str(found.annotation), *found.meaning.arguments]
     asked = ["--count", str(count)] if count != COUNT else []
     asked += ["--out", str(folder)] if str(folder) != FOLDER else []
-    terminal.say(f"  {shlex.join(['unet3d', 'fit', '--image', picture, *known])}")
-    terminal.say(f"  {shlex.join(['unet3d', 'suggest', picture, *known, *asked])}")
+    terminal.say(f"  {shlex.join(['unet3d', 'fit', '--image', image, *known])}")
+    terminal.say(f"  {shlex.join(['unet3d', 'suggest', image, *known, *asked])}")
     terminal.say(
         "That trains on this image alone. If it is one of a dataset, put the file in place of its labels there instead."
     )
-    terminal.result(found.as_json())

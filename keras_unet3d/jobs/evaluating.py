@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_unet3d.annotation import LabelScheme, Meaning, few_painted_slices
+from keras_unet3d.annotation import UNLABELED, LabelScheme, Meaning, few_painted_slices
 from keras_unet3d.annotation.case_facts import slices_beside_paint
 from keras_unet3d.annotation.dataset_checks import renamed_segment
 from keras_unet3d.annotation.matching import match_predictions
@@ -185,13 +185,15 @@ def compare(
     both = [_pairs(Path(each), Path(truths), warn) for each in (predictions, others)]
     meaning = meaning or Meaning()
     meaning.check(scheme, sorted({name for pairs in both for name, *_ in pairs}))
-    total, tables, before = sum(map(len, both)), [], 0
+    total, before = sum(map(len, both)), 0
+    tables: list[ScoreTable] = []
     for pairs, told_once in zip(both, (warn, lambda _: None), strict=True):
 
         def told(done: int, _: int, name: str, before: int = before) -> None:
             progress(before + done, total, name)
 
-        tables.append(_scored_pairs(pairs, meaning, scheme, tolerance, told_once, told))
+        unit = tables[0].unit if tables else ""
+        tables.append(_scored_pairs(pairs, meaning, scheme, tolerance, told_once, told, unit))
         before += len(pairs)
     progress(total, total, "")
     return PairedTable(*tables)
@@ -212,12 +214,14 @@ def _scored_pairs(
     tolerance: float | str | None,
     warn: Callable[[str], None],
     progress: Callable[[int, int, str], None],
+    unit: str = "",
 ) -> ScoreTable:
+    """Score all of them, in one unit: this one, or that of the first."""
     length = _length(tolerance)
     scheme = meaning.declared(scheme or _scheme_of_files(pairs, meaning.unlabeled))
     reading = _Reading(scheme, meaning, several=len(pairs) > 1, warn=warn)
     cases: list[CaseScores] = []
-    problems, unit = [], ""
+    problems = []
     for number, (name, prediction, truth) in enumerate(pairs):
         progress(number, len(pairs), name)
         try:
@@ -251,6 +255,10 @@ def _scored(
 ) -> CaseScores:
     """Score a case; distances are in a unit that can be converted to."""
     true_index, found_index = reading.truth(name, true), reading.prediction(found)
+    if (true_index == UNLABELED).all():
+        raise InputError(
+            f"{true.source}: no voxel is labelled, so that there is nothing to compare. Leave the case out."
+        )
     ruler = partial(Ruler.of, [true.grid, found.grid], tolerance, unit)
     return scored(name, true_index, found_index, reading.scheme, ruler)
 

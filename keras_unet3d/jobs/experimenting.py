@@ -15,7 +15,7 @@ import numpy as np
 from keras_unet3d.annotation import Dataset, LabelScheme, Meaning, load_cases, read_dataset
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import InputError
-from keras_unet3d.jobs.fit_run import fingerprint_of
+from keras_unet3d.jobs.fit_run import fingerprint_of, say_what_is_kept
 from keras_unet3d.jobs.trials import Trainings, Trial, gpus
 from keras_unet3d.volumes import written_whole
 from keras_unet3d.wording import counted
@@ -106,23 +106,36 @@ def plan_experiment(
     if unknown := [name for name in names if name not in named]:
         raise InputError(f"Expected networks out of {', '.join(named)}. Received: {', '.join(unknown)}")
     read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning)
-    parts = parts_of(protocol, read.cases, folds=folds or FOLDS, steps=steps or STEPS)
+    parts = parts_of(protocol, read.cases, folds=FOLDS if folds is None else folds, steps=steps or STEPS)
     occurring = _classes_in(case.class_index for case in read)
+    warnings = list(map(str, read.warnings))
     for part in parts:
-        learned = [part.shares[case.name].parted(case.class_index)[0] for case in read if case.name in part.shares]
-        if missing := [read.scheme.names[number] for number in sorted(occurring - _classes_in(learned))]:
-            row = " ".join(filter(None, (part.alone, part.name)))
+        both = [part.shares[case.name].parted(case.class_index) for case in read if case.name in part.shares]
+        unlearned, unscored = (occurring - _classes_in(labels) for labels in zip(*both, strict=True))
+        row = " ".join(filter(None, (part.alone, part.name)))
+        if unlearned:
             raise InputError(
-                f"{row}: nothing that is learned from has labels of {', '.join(missing)}. Annotate more "
+                f"{row}: nothing that is learned from has labels of {_names(read.scheme, unlearned)}. Annotate more "
                 "slices, or learn from more of them: fewer --folds, other --slices."
             )
+        if protocol == "sparsity" and len(occurring - unscored) < 2:
+            raise InputError(
+                f"{row}: nothing that is scored has labels of {_names(read.scheme, unscored)}, as some row learns from "
+                "every slice through it. Take fewer, with --slices."
+            )
+        if unscored:
+            warnings.append(f"{row}: nothing that is scored has labels of {_names(read.scheme, unscored)}.")
     of_trial = settings.model_copy(update={"hold_out": "nothing"})
     trials = (Trial(part, named[name]) for part, name in product(parts, names))
-    return ExperimentPlan(protocol, tuple(trials), read.scheme, of_trial, tuple(map(str, read.warnings)))
+    return ExperimentPlan(protocol, tuple(trials), read.scheme, of_trial, tuple(warnings))
 
 
 def _classes_in(labels: Iterable[NDArray[np.int16]]) -> set[int]:
     return {int(value) for each in labels for value in np.unique(each)} - {UNLABELED}
+
+
+def _names(scheme: LabelScheme, numbers: Iterable[int]) -> str:
+    return ", ".join(scheme.names[number] for number in sorted(numbers))
 
 
 def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
@@ -162,6 +175,7 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
         WorkError: if a training fails; what was done is kept.
     """
     from keras_unet3d.evaluation.experiments import ExperimentScores
+    from keras_unet3d.serving.description import package_version
     from keras_unet3d.training.listener import Quiet
     from keras_unet3d.training.runs import open_run
 
@@ -169,10 +183,11 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     plan = plan_experiment(files, protocol, settings, networks=networks, folds=folds, steps=steps, meaning=meaning)
     listener.planned(plan)
-    parts = (f"{trial} {trial.part.shares}" for trial in plan.trials)
-    fingerprint = fingerprint_of(files, plan.settings, meaning, *parts)
+    parts = (f"{trial} {trial.part.shares}" for trial in plan.trials)  # trainings of one version are compared
+    fingerprint = fingerprint_of(files, plan.settings, meaning, *parts, package_version())
     run = open_run(Path(runs) / f"experiment_{protocol}", fingerprint)
     with run.alone():
+        say_what_is_kept(run, listener)
         trainings = Trainings(files, meaning, plan.settings, run.folder)
         processes = min(workers or gpus() or 1, len(plan.trials))
         done: dict[str, TrialScore] = {}

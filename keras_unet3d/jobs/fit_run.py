@@ -55,19 +55,22 @@ def opened_run(
             folder = Path(opened.enter_context(TemporaryDirectory(prefix="unet3d_worker_"))) / folder.name
         run = open_run(folder, fingerprint)
         opened.enter_context(run.alone())
-        if run.other_unfinished:
-            listener.say(
-                f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins."
-            )
+        say_what_is_kept(run, listener)
         resolved_file = run.folder / "settings.toml"
         if resolved_file.exists():  # what was decided for this run stays decided, wherever it continues
-            plan = _continued(plan, read_resolved(resolved_file), settings)
+            plan = continued(plan, read_resolved(resolved_file), settings)
         plan = _agreed(plan, crew)
         plan.settings.write(resolved_file)
         yield plan, run
 
 
-def _continued(plan: FitPlan, decided: ResolvedSettings, given: Settings) -> FitPlan:
+def say_what_is_kept(run: Run, listener: Listener) -> None:
+    """Say that a run is another than the last, where that one is unfinished."""
+    if run.other_unfinished:
+        listener.say(f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins.")
+
+
+def continued(plan: FitPlan, decided: ResolvedSettings, given: Settings) -> FitPlan:
     """The plan with what was decided when the run began; but for what may change, where it is given now."""
     from keras_unet3d.training.runs import CHANGEABLE
 

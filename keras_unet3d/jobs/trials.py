@@ -19,6 +19,7 @@ from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.errors import WorkError
 from keras_unet3d.evaluation.case_view import CaseView
 from keras_unet3d.jobs.fit_plan import plan_for
+from keras_unet3d.jobs.fit_run import continued
 from keras_unet3d.jobs.fitting import preparation_of, train
 from keras_unet3d.jobs.scoring import score_network
 from keras_unet3d.jobs.trained_model import describe
@@ -219,7 +220,7 @@ class Trainings:
         plan = plan_for(replace(read, cases=learned), trial.network.of(self.settings))
         decided = folder / "settings.toml"
         if decided.exists():  # what was decided when it began stays decided
-            plan = replace(plan, settings=read_resolved(decided))
+            plan = continued(plan, read_resolved(decided), self.settings)
         plan.settings.write(decided)
         volumes = part(learned, "nothing", preparation_of(plan, listener)).training
         circumstances = Circumstances(folder, listener, start, gather_crew("one", listener.say))

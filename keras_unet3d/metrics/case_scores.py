@@ -60,6 +60,11 @@ class ScoreTable:
         return max((case.scores.measures for case in self.cases), key=len, default=self.pooled.measures)
 
     @property
+    def measured(self) -> tuple[Measure, ...]:
+        """Those that were asked for and could be measured: no distance where no case is labelled densely."""
+        return tuple(measure for measure in self.measures if self.unit or not measure.of_surfaces)
+
+    @property
     def unit(self) -> str:
         """Of distances; empty where none were measured."""
         return next((case.scores.ruler.unit for case in self.cases if case.scores.ruler), "")
@@ -124,12 +129,12 @@ class ScoreTable:
         file = StringIO()
         writer = csv.writer(file, lineterminator="\n")
         folds = any(case.fold is not None for case in self.cases)
-        titles = [measure.titled(self.unit) for measure in self.measures]
+        titles = [measure.titled(self.unit) for measure in self.measured]
         of_class = [f"{name} {title}" for name in (*self.names, "mean") for title in titles]
         writer.writerow(["case", *(["fold"] if folds else []), "labelled voxels", *of_class])
         for case in self.cases:
-            scores = [each.of(measure) for each in case.scores.classes for measure in self.measures]
-            scores += [case.scores.mean(measure) for measure in self.measures]
+            scores = [each.of(measure) for each in case.scores.classes for measure in self.measured]
+            scores += [case.scores.mean(measure) for measure in self.measured]
             writer.writerow([case.name, *([case.fold] if folds else []), case.scores.voxels, *_cells(scores)])
         return file.getvalue()
 

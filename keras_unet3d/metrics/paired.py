@@ -76,8 +76,8 @@ class PairedTable:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Those that both have."""
-        return tuple(measure for measure in self.first.measures if measure in self.second.measures)
+        """Those that were measured of both."""
+        return tuple(measure for measure in self.first.measured if measure in self.second.measured)
 
     @property
     def smallest_p(self) -> float:

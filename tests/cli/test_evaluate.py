@@ -108,6 +108,10 @@ def test_a_few_painted_slices_are_scored_where_it_is_said_which_they_are(unet3d,
     plain = json.loads(unet3d("evaluate", "found", "truth", "--annotated-slices", "z=0", "--json").stdout)
     assert [case["voxels"] for case in plain["cases"]] == [144] * 3
     assert "overlap alone" in plain["surfaces"]["not_measured"]
+    shown = unet3d("evaluate", "found", "truth", "--annotated-slices", "z=0", "--against", "before", "--csv", "s.csv")
+    assert shown.exit_code == 0, shown.stderr
+    assert "HD" not in shown.stdout + Path("s.csv").read_text(encoding="utf-8")
+    assert "A row leaves out" not in shown.stdout
 
 
 def test_a_table_that_cannot_be_written_is_refused_before_anything_is_scored(unet3d, folders):

@@ -51,6 +51,22 @@ def test_slices_are_named_and_the_next_command_is_said(unet3d, write, monkeypatc
     assert (plain["annotated_slices"], plain["unlabeled"]) == ("z=3,31", 9)
 
 
+def test_where_nothing_is_to_teach_no_slice_is_asked_for(unet3d, write, monkeypatch):
+    from pathlib import Path
+
+    from keras_unet3d import api
+    from keras_unet3d.annotation import Meaning
+    from keras_unet3d.jobs.suggesting import Suggestions
+
+    nothing = Suggestions((), Path("1"), Path("1/annotation.nii.gz"), (), "", ("", "", ""), Meaning())
+    monkeypatch.setattr(api, "suggest", lambda *_, **__: nothing)
+    image = write("a.nii.gz", np.zeros((4, 4, 4, 1), np.float32))
+    done = unet3d("suggest", image, "--annotation", "l.nii.gz")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("No slice would teach anything")
+    assert "Correct" not in done.stdout
+
+
 def test_what_is_missing_is_said_before_a_model_is_loaded(unet3d, write, model):
     image = write("a.nii.gz", np.zeros((4, 4, 4, 1), np.float32))
     done = unet3d("suggest", image, "--annotation", "none.nii.gz", "--model", model)

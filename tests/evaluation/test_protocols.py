@@ -7,7 +7,7 @@ from keras_unet3d import Grid, InputError, Volume
 from keras_unet3d.annotation.cases import AnnotatedCase
 from keras_unet3d.annotation.labels import UNLABELED
 from keras_unet3d.annotation.slices import AnnotatedSlices
-from keras_unet3d.evaluation.protocols import NETWORKS, STEPS, parts_of, spread_slices
+from keras_unet3d.evaluation.protocols import DENSE_FOLD_SLICES, NETWORKS, STEPS, parts_of, spread_slices
 from keras_unet3d.training.settings import read_settings
 
 SHAPE = (24, 32, 40)
@@ -45,10 +45,15 @@ def test_each_annotated_slice_is_scored_by_one_subset_that_has_not_learned_it():
 
 def test_of_dense_labels_subsets_are_slices_too():
     dense = case("a")
+    times = np.zeros(dense.class_index.shape, int)
     for part in parts_of("semi", [dense]):
         learned, scored = part.shares["a"].parted(dense.class_index)
         assert 0.2 < (learned != UNLABELED).mean() < 0.7
-        assert (scored != UNLABELED).any()
+        assert not ((learned != UNLABELED) & (scored != UNLABELED)).any()
+        times += scored != UNLABELED
+    slices = spread_slices(dense.class_index, DENSE_FOLD_SLICES)
+    np.testing.assert_array_equal(times > 0, slices.mask(times.shape))
+    assert times.max() > 1  # where slices of two subsets cross
 
 
 def test_steps_learn_from_more_and_more_slices_and_are_scored_on_what_no_step_learns():

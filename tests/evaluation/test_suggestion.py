@@ -66,6 +66,19 @@ def test_a_small_box_of_labels_annotates_no_slice():
     assert np.isinf(found[0].distance)
 
 
+@pytest.mark.parametrize("annotated", [(5, 15, 25), (12,)])
+def test_slices_that_are_painted_around_the_object_are_annotated(annotated):
+    """Less than half of each has a label; the slice beside one that was painted came first."""
+    labelled = np.zeros((30, 32, 32), bool)
+    for z in annotated:
+        labelled[z, 6:26, 6:26] = True
+    found = suggest_slices(np.ones(labelled.shape, np.float32), labelled, (1, 1, 1), 12)
+    along_z = [each for each in found if each.axis == 0]
+    assert along_z
+    assert all(np.isfinite(each.distance) for each in along_z)
+    assert min(abs(each.index - z) for each in along_z for z in annotated) > 2
+
+
 def test_large_slices_come_first_and_more_often():
     shape = (12, 72, 72)
     found = suggest_slices(np.ones(shape, np.float32), np.zeros(shape, bool), (1, 1, 1), 9)
@@ -100,4 +113,5 @@ def test_a_volume_without_anything_unknown_has_no_slice_to_annotate():
 
 def test_no_more_slices_than_there_are():
     found = suggest_slices(np.ones((2, 2, 2), np.float32), np.zeros((2, 2, 2), bool), (1, 1, 1), 10)
-    assert len(set(names(found))) == len(found) <= 6
+    assert len(set(names(found))) == len(found)
+    assert 3 <= len(found) <= 6  # with one of each orientation, the others are beside it

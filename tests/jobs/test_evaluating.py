@@ -178,6 +178,28 @@ def test_a_unit_is_converted_and_voxels_are_no_unit(folders, write):
         unet3d.evaluate_cases(*folders[:2], meaning=DENSE)
 
 
+def test_two_predictions_are_compared_in_one_unit(write):
+    """The truth says none: each has that of its own prediction, and µm were subtracted from mm."""
+    truth = write("t.tif", PLATE, unet3d.Grid(GRID.shape, placed=False))
+    one = write("one.nii.gz", MOVED)
+    other = write("other.nii.gz", MOVED, unet3d.Grid(GRID.shape, (0.002, 0.001, 0.001), unit="mm"))
+    paired = unet3d.compare(one, other, truth, meaning=DENSE)
+    assert paired.difference(HAUSDORFF).first == 2
+    assert paired.difference(HAUSDORFF).difference.mean == pytest.approx(0, abs=1e-6)
+    bare = write("bare.tif", MOVED, unet3d.Grid(GRID.shape, placed=False))
+    with pytest.raises(unet3d.InputError, match=r"bare\.tif: distances can be measured in voxels only"):
+        unet3d.compare(one, bare, truth, meaning=DENSE)
+
+
+def test_a_truth_without_labels_is_refused(folders, write):
+    nothing, unlabelled = np.full(GRID.shape, 9, np.uint8), unet3d.Meaning(unlabeled=9)
+    truth = write("truth/moved.nii.gz", nothing)
+    with pytest.raises(unet3d.InputError, match=r"moved\.nii\.gz: no voxel is labelled"):
+        unet3d.evaluate(folders[0] / "moved.nii.gz", truth, meaning=unlabelled)
+    with pytest.raises(unet3d.InputError, match=r"moved\.nii\.gz: no voxel is labelled"):
+        unet3d.evaluate_cases(*folders[:2], meaning=unlabelled)
+
+
 def test_a_file_is_one_case_and_goes_with_no_folder(folders):
     found, truth, _ = folders
     table = unet3d.evaluate_cases(found / "moved.nii.gz", truth / "other.nii.gz", meaning=DENSE)

@@ -17,6 +17,7 @@ from keras_unet3d.jobs import trials
 from keras_unet3d.jobs.experimenting import plan_experiment
 from keras_unet3d.jobs.trials import Trainings, Trial, _devices
 from keras_unet3d.training.listener import Quiet
+from keras_unet3d.training.resolved import read_resolved
 from keras_unet3d.training.settings import read_settings
 
 TINY = read_settings(
@@ -95,6 +96,29 @@ def test_an_experiment_that_is_interrupted_continues_and_comes_out_the_same(data
     assert (found.run / "experiment.md").read_text(encoding="utf-8") == found.scores.as_markdown()
 
 
+@pytest.mark.slow
+def test_a_training_continues_with_less_memory_where_that_is_asked_for_now(dataset, tmp_path):
+    """As `fit` does; the message of a training that the memory did not suffice for says so."""
+
+    class Pressing(Quiet):
+        def step(self, report):
+            signal.raise_signal(signal.SIGINT)
+
+    call = {"networks": ["2D with BN"], "meaning": MEANING, "runs": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        unet3d.experiment(dataset, "full", TINY, listener=Pressing(), **call)
+    watching = Watching()
+    other = TINY.model_copy(update={"steps": 1})
+    watching.pressed = True
+    unet3d.experiment(dataset, "full", other, listener=watching, **call)
+    assert any("1 is unfinished and kept" in text for text in watching.said)
+
+    sparing = type(TINY).model_validate({**TINY.model_dump(exclude_unset=True), "recompute": True})
+    found = unet3d.experiment(dataset, "full", sparing, listener=watching, **call)
+    decided = [read_resolved(file) for file in sorted(found.run.glob("*/settings.toml"))]
+    assert [each.recompute for each in decided] == [True, True]
+
+
 def test_a_class_that_a_training_would_not_know_is_refused(tmp_path):
     grid = unet3d.Grid((12, 8, 8))
     labels = np.full(grid.shape, 9, np.uint8)
@@ -105,6 +129,25 @@ def test_a_class_that_a_training_would_not_know_is_refused(tmp_path):
     files = unet3d.dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "labels.nii.gz"])
     with pytest.raises(unet3d.InputError, match=r"subset 2: nothing that is learned from has labels of"):
         plan_experiment(files, "semi", TINY, meaning=MEANING)
+
+
+def test_slices_that_leave_only_background_to_score_are_refused(tmp_path):
+    """A flat structure: of it the last row would learn from every slice of z."""
+    grid = unet3d.Grid((12, 16, 16))
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[5:8, 3:13, 3:13] = 1
+    unet3d.write_image(tmp_path / "a.nii.gz", unet3d.Volume(np.ones((*grid.shape, 1), np.float32), grid))
+    unet3d.write_labels(tmp_path / "labels.nii.gz", unet3d.Volume(labels, grid))
+    files = unet3d.dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "labels.nii.gz"])
+    with pytest.raises(unet3d.InputError, match=r"^a x=1 y=1 z=1: nothing that is scored .* label 1, .*--slices"):
+        plan_experiment(files, "sparsity", TINY, meaning=unet3d.Meaning(dense=True))
+    plan = plan_experiment(files, "sparsity", TINY, steps=[(1, 1, 1), (2, 2, 2)], meaning=unet3d.Meaning(dense=True))
+    assert not any("nothing that is scored" in note for note in plan.notes)
+
+
+def test_no_folds_are_not_the_papers(dataset):
+    with pytest.raises(unet3d.InputError, match=r"Expected 2 to .* Received: 0"):
+        plan_experiment(dataset, "semi", TINY, folds=0, meaning=MEANING)
 
 
 def test_an_unknown_network_is_refused(dataset):

@@ -7,9 +7,13 @@ from PIL import Image
 import keras_unet3d as unet3d
 from keras_unet3d.annotation.pictures import enlarged
 from keras_unet3d.annotation.slices import AnnotatedSlices
+from keras_unet3d.inference.options import SegmentOptions
 from keras_unet3d.phantom import write_phantom_dataset
+from keras_unet3d.serving.description import ModelDescription
 
 MODEL = "models/kidney-phantom"
+PAINTED = unet3d.Meaning({"a": AnnotatedSlices(z=(8,), y=(8,))})
+PROBABILITIES = SegmentOptions(probabilities=True)
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +24,38 @@ def kidney(tmp_path_factory):
     few = np.where(AnnotatedSlices(z=(12,), y=(20,), x=(24,)).mask(truth.voxels.shape), truth.voxels, np.uint8(3))
     unet3d.write_labels(data / "few.nii.gz", truth.with_voxels(few, truth.segments))
     return data / "images" / "kidney_1.nii.gz", data / "few.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def ball(tmp_path_factory, random_network):
+    """Paths of an image, of its annotation in two slices, and of two models with random weights."""
+    from keras_unet3d.serving.export import export_model
+
+    folder = tmp_path_factory.mktemp("ball")
+    rng = np.random.default_rng(0)
+    ball = sum((axis - 8) ** 2 for axis in np.ogrid[:16, :16, :16]) < 30
+    grid = unet3d.Grid(ball.shape, unit="mm")
+    intensity = (100 * ball + rng.normal(0, 10, ball.shape)).astype(np.float32)
+    unet3d.write_image(folder / "a.nii.gz", unet3d.Volume(intensity[..., None], grid))
+    painted = np.where(PAINTED.annotated_slices["a"].mask(ball.shape), ball, 0).astype(np.uint8)
+    unet3d.write_labels(folder / "l.nii.gz", unet3d.Volume(painted, grid))
+    told = {
+        "classes": [{"value": 0, "name": "background"}, {"value": 1, "name": "ball"}],
+        "channels": ["0"],
+        "normalization": "batch",
+        "filters": 2,
+        "geometry": {"padding": "same", "depth": 1},
+        "tile": (24, 24, 24),
+    }
+    models = [
+        export_model(
+            random_network(1, 2, filters=2, depth=1, padding="same", seed=seed),
+            folder / str(seed),
+            ModelDescription.model_validate(told),
+        )
+        for seed in range(2)
+    ]
+    return folder / "a.nii.gz", folder / "l.nii.gz", models
 
 
 def test_suggested_slices_hold_the_prediction_and_nothing_else_changes(kidney, tmp_path):
@@ -47,24 +83,23 @@ def test_suggested_slices_hold_the_prediction_and_nothing_else_changes(kidney, t
         assert (painted[~background] != plain[~background]).any(axis=-1).mean() > 0.99
 
 
-def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(tmp_path):
-    """ITK-SNAP's meaning of 0; the model has learned so, too."""
-    rng = np.random.default_rng(0)
-    ball = sum((axis - 8) ** 2 for axis in np.ogrid[:16, :16, :16]) < 30
-    grid = unet3d.Grid(ball.shape, unit="mm")
-    image = (100 * ball + rng.normal(0, 10, ball.shape)).astype(np.float32)
-    unet3d.write_image(tmp_path / "a.nii.gz", unet3d.Volume(image[..., None], grid))
-    slices = AnnotatedSlices(z=(8,), y=(8,))
-    painted = np.where(slices.mask(ball.shape), ball, 0).astype(np.uint8)
-    unet3d.write_labels(tmp_path / "l.nii.gz", unet3d.Volume(painted, grid))
-    meaning = unet3d.Meaning({"a": slices})
-    files = unet3d.dataset_from_pairs([tmp_path / "a.nii.gz"], [tmp_path / "l.nii.gz"])
-    settings = unet3d.read_settings(None, {"steps": 2, "network.filters": 2, "network.depth": 1})
-    model = unet3d.fit(files, settings, meaning=meaning, models=tmp_path / "m", runs=tmp_path / "r").model
-    found = unet3d.suggest(
-        tmp_path / "a.nii.gz", tmp_path / "l.nii.gz", tmp_path / "next", model=model, count=1, meaning=meaning
-    )
-    assert set(slices) < set(found.meaning.annotated_slices)
+def test_several_networks_are_unsure_where_they_contradict_each_other(ball, tmp_path):
+    """Not where each of them is undecided: the entropy of the mean less the mean of the entropies."""
+    image, annotation, models = ball
+    shares = [unet3d.segment(image, model=model, options=PROBABILITIES).probabilities.voxels for model in models]
+    undecided = [-(each * np.log2(np.maximum(each, 1e-12))).sum(axis=-1) for each in (*shares, sum(shares) / 2)]
+    contradicted = undecided[2] - (undecided[0] + undecided[1]) / 2
+    found = unet3d.suggest(image, annotation, tmp_path / "next", model=models, count=3, meaning=PAINTED)
+    for each in found.slices:
+        assert each.uncertainty == pytest.approx(np.take(contradicted, each.index, axis=each.axis).mean(), rel=1e-3)
+        assert each.uncertainty < np.take(undecided[2], each.index, axis=each.axis).mean()
+
+
+def test_where_unpainted_voxels_are_0_the_slices_to_name_are_said(ball, tmp_path):
+    """ITK-SNAP's meaning of 0."""
+    image, annotation, (model, _) = ball
+    found = unet3d.suggest(image, annotation, tmp_path / "next", model=model, count=1, meaning=PAINTED)
+    assert set(PAINTED.annotated_slices["a"]) < set(found.meaning.annotated_slices)
     assert len(found.meaning.annotated_slices) == 3
 
 

@@ -74,6 +74,7 @@ def test_runs_are_compared_by_their_settings(written):
     content = written.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     session = HParamsPluginData.FromString(content).session_start_info
     assert session.group_name.endswith("/1")
+    assert session.group_name.count("/") == 2  # runs/b/1/fold_1 is another than runs/a/1/fold_1
     found = session.hparams
     assert {name: value.WhichOneof("kind") for name, value in found.items()} == {
         "steps": "number_value",
