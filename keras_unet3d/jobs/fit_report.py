@@ -16,6 +16,7 @@ from keras_unet3d.evaluation.score_sections import case_section, score_section
 from keras_unet3d.evaluation.slice_browser import slice_browser, slice_legend
 from keras_unet3d.evaluation.volume_view import VolumeView, views_html
 from keras_unet3d.inference.results import HeldVoxels, Results
+from keras_unet3d.metrics import CaseScores, Scores, ScoreTable
 from keras_unet3d.serving.description import read_description
 from keras_unet3d.training.validation import middle_of, predicted, predictor_of
 from keras_unet3d.volumes import Grid
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from keras_unet3d.jobs.fit_plan import FitPlan
-    from keras_unet3d.metrics import ScoreTable
     from keras_unet3d.training.held_out import HeldOut
     from keras_unet3d.training.listener import Listener
     from keras_unet3d.training.sampling import TrainingVolume
+    from keras_unet3d.training.trainer import Trained
 
 REPORT_FILE = "report.html"
 MOST_VOXELS = 2_000_000
@@ -37,31 +38,32 @@ MOST_VOXELS = 2_000_000
 
 
 def write_fit_report(
-    run: Path, version: Path, plan: FitPlan, parted: HeldOut, network: Any, listener: Listener
+    run: Path, version: Path, plan: FitPlan, parted: HeldOut, trained: Trained, listener: Listener
 ) -> Path | None:
     """Write ``report.html`` into a run's folder.
 
-    It shows one volume, or the middle of a large one, as the network that was kept segments it: the first of which
-    something was held out, else the first. A page that cannot be written does not take the model with it, which is
-    there already.
+    It shows one volume, or the middle of a large one, as the network that was kept segments it: that which went worst
+    of those of which something was held out, else the first. A page that cannot be written does not take the model with
+    it, which is there already.
 
     Args:
         run: its folder.
         version: of the model.
         plan: of the training.
         parted: what was learned from, and what was held out.
-        network: that was kept, as trained.
+        trained: the network that was kept, and its scores.
         listener: told where it cannot be written.
     """
-    volumes = parted.validation or parted.training
-    volume = next(volume for volume in volumes if (volume.class_index != UNLABELED).any())
+    scores = _scores(plan, parted, trained)
+    if scores:
+        volume = next(volume for volume in parted.validation if volume.name == scores.cases[0].name)
+        which = "The volume that went worst" if len(scores.cases) > 1 else "The volume with something held out"
+        words = f"{which}, compared where it was held out."
+    else:
+        volume = next(volume for volume in parted.training if (volume.class_index != UNLABELED).any())
+        words = "The first volume, compared with what was learned from it: nothing was held out."
     box = _middle(volume)
-    case = _case(plan, volume, box, network)
-    words = (
-        "The first volume with something held out, compared where it was held out."
-        if parted.validation
-        else "The first volume, compared with what was learned from it: nothing was held out."
-    )
+    case = _case(plan, volume, box, trained.model)
     if box.shape != volume.class_index.shape:
         shape = volume.class_index.shape
         words += f" This is its middle, {named(box.shape)} of {named(shape)} voxels; unet3d report shows whole volumes."
@@ -69,7 +71,21 @@ def write_fit_report(
         Section(f"Slices of {case.name}", [words, slice_legend(case), slice_browser(case)]),
         Section("From all sides", [views_html([VolumeView.of(case)])]),
     ]
-    return _written(run, model_page(_name(version), read_description(version), sections=sections), listener)
+    if scores and len(scores.cases) > 1:
+        sections = [score_section(scores), case_section(scores, (), [case.name]), *sections]
+    else:
+        scores = None  # which are those of all that was held out
+    return _written(run, model_page(_name(version), read_description(version), sections, scores), listener)
+
+
+def _scores(plan: FitPlan, parted: HeldOut, trained: Trained) -> ScoreTable | None:
+    """Of each volume of which something was held out; None where nothing was."""
+    if trained.validation is None:
+        return None
+    scheme = plan.dataset.scheme
+    pairs = zip(parted.validation, trained.validation.overlaps, strict=True)
+    held_out = [(volume.name, overlap) for volume, overlap in pairs if overlap.voxels]
+    return ScoreTable((CaseScores(name, overlap, Scores.of(overlap, scheme)) for name, overlap in held_out), scheme)
 
 
 def write_folds_report(run: Path, version: Path, scores: ScoreTable, listener: Listener) -> Path | None:

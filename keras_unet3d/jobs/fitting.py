@@ -139,7 +139,7 @@ def _train_and_export(plan: FitPlan, run: Run, models: Path, circumstances: Circ
     version = export_trained([trained.model], plan, report, compared, models)
     name_trained(version, listener)
     run.finish()
-    page = write_fit_report(run.folder, version, plan, parted, trained.model, listener)
+    page = write_fit_report(run.folder, version, plan, parted, trained, listener)
     return FitResult(version, run.folder, scores, steps, minutes, page)
 
 

@@ -34,14 +34,19 @@ class Validation:
     """The scores of one validation.
 
     Attributes:
-        overlap: of all held-out voxels together.
+        overlaps: of the held-out voxels of each volume.
         curves: precision and recall at them, over the probability.
         first: class index ``(z, y, x)`` that was predicted for the first held-out volume, for pictures.
     """
 
-    overlap: Overlap
+    overlaps: tuple[Overlap, ...]
     curves: PrecisionRecall
     first: NDArray[np.integer]
+
+    @property
+    def overlap(self) -> Overlap:
+        """Of all held-out voxels together."""
+        return sum(self.overlaps[1:], self.overlaps[0])
 
 
 class Validator:
@@ -113,14 +118,14 @@ def validate(predictor: Predictor, volumes: Sequence[TrainingVolume], filters: i
         filters: base filters of the network, for the size of a tile.
     """
     first = None
-    overlap, curves = Overlap.none(predictor.classes), PrecisionRecall(predictor.classes)
+    overlaps, curves = [], PrecisionRecall(predictor.classes)
     for volume in volumes:
         prediction = predicted(predictor, volume.image, filters, _Noted(volume.class_index, curves))
-        overlap += Overlap.of(volume.class_index, prediction, predictor.classes)
+        overlaps.append(Overlap.of(volume.class_index, prediction, predictor.classes))
         first = prediction if first is None else first
     if first is None:
         raise ValueError("Validation needs a volume.")
-    return Validation(overlap, curves, first)
+    return Validation(tuple(overlaps), curves, first)
 
 
 def predicted(

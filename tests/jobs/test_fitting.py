@@ -9,7 +9,7 @@ import pytest
 
 import keras_unet3d as unet3d
 from keras_unet3d.jobs.fit_plan import FitPlan
-from keras_unet3d.jobs.fit_run import _continued
+from keras_unet3d.jobs.fit_run import continued
 from keras_unet3d.jobs.trained_model import name_trained
 from keras_unet3d.training.plan import Decision
 from keras_unet3d.training.settings import Settings, read_settings
@@ -23,17 +23,17 @@ def plan(settings):
 
 def test_what_was_decided_stays_and_only_such_decisions_are_said():
     decided = Settings(batch_size=4, recompute=False)
-    continued = _continued(plan(Settings(batch_size=2, recompute=True)), decided, Settings())
-    assert continued.settings == decided
-    assert continued.decisions == ()
-    again = _continued(plan(Settings(batch_size=4, recompute=True)), decided, Settings())
+    found = continued(plan(Settings(batch_size=2, recompute=True)), decided, Settings())
+    assert found.settings == decided
+    assert found.decisions == ()
+    again = continued(plan(Settings(batch_size=4, recompute=True)), decided, Settings())
     assert [each.setting for each in again.decisions] == ["batch_size"]
 
 
 def test_what_changes_rounding_only_is_taken_as_given_now():
     decided = Settings(batch_size=4, recompute=False)
     given = Settings(recompute=True, augment_on="cpu", seed=9)
-    settings = _continued(plan(Settings(batch_size=4, recompute=True, augment_on="cpu")), decided, given).settings
+    settings = continued(plan(Settings(batch_size=4, recompute=True, augment_on="cpu")), decided, given).settings
     assert (settings.recompute, settings.augment_on, settings.batch_size, settings.seed) == (True, "cpu", 4, 0)
 
 
@@ -147,6 +147,11 @@ def test_cases_of_several_spacings_are_learned_on_one_and_an_image_of_another_is
     description = unet3d.load_model(result.model).description
     assert (description.resampled, description.spacing, description.unit) == (True, (2, 1, 1), "mm")
     assert read_settings(result.run / "settings.toml").resampled_to == Spacing((2, 1, 1), "mm")
+    page = result.report.read_text(encoding="utf-8")
+    assert "The volume that went worst, compared where it was held out." in page
+    ranked = [page.index(f'<th scope="row">{name}</th>', page.index("worst first</h2>")) for name in ("a", "bb", "ccc")]
+    shown = min(zip(ranked, ("a", "bb", "ccc"), strict=True))[1]
+    assert f"Slices of {shown}</h2>" in page
 
     plans = []
     done = unet3d.segment(new, tmp_path / "dense.nii.gz", model=result.model, on_plan=plans.append)

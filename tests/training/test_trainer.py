@@ -169,7 +169,7 @@ def test_the_best_weights_are_left_and_not_the_last(training, resolved, monkeypa
     def scripted(predictor, volumes, _filters):
         weights.append(predictor.model.get_weights())
         overlap = Overlap(np.array(next(scores)))
-        return Validation(overlap, PrecisionRecall(2), np.zeros(volumes[0].class_index.shape, np.uint8))
+        return Validation((overlap,), PrecisionRecall(2), np.zeros(volumes[0].class_index.shape, np.uint8))
 
     monkeypatch.setattr(validation_module, "validate", scripted)
     trained = run.run()

@@ -38,6 +38,7 @@ def test_labelled_voxels_of_all_volumes_are_counted_together():
     ]
     found = validate(BrightIsOne(), volumes, filters=2)
     np.testing.assert_array_equal(found.overlap.matrix, [[1, 1], [1, 2]])
+    assert [each.matrix.tolist() for each in found.overlaps] == [[[1, 1], [0, 1]], [[0, 0], [1, 1]]]
     np.testing.assert_array_equal(found.first.ravel(), [0, 1, 1, 0, 1])
 
 
