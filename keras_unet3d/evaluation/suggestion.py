@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet3d.annotation.slices import AnnotatedSlices, few_painted_slices
+from keras_unet3d.annotation.slices import AnnotatedSlices, find_annotated_slices
 from keras_unet3d.errors import InputError
 from keras_unet3d.volumes.axes import AXES
 
 ANNOTATED = 0.5
-"""Of a slice with labels: a slice with more is annotated, in whatever depth labels lie."""
+"""Of a slice with labels: a slice with more is annotated."""
+PAINTED = 0.25
+"""Of what the model is unsure of in a slice, in its labels: where somebody painted in it, it is annotated with more."""
 TAILS = 0.01
 """Of what the model is unsure of, on each side of the slices among which the rest lies."""
 
@@ -55,8 +57,7 @@ def suggest_slices(
 
     Args:
         uncertainty: ``(z, y, x)``, 0 where the model is sure and 1 where it is undecided.
-        labelled: ``(z, y, x)``, True where there is a label. Where labels lie in few slices, those are annotated, also
-            if nobody painted all of them.
+        labelled: ``(z, y, x)``, True where there is a label. A slice need not be labelled everywhere to be annotated.
         spacing: distance between voxel centres along z, y, x.
         count: how many slices.
 
@@ -69,12 +70,13 @@ def suggest_slices(
     if count < 1:
         raise InputError(f"Expected one slice or more to suggest. Received: {count}")
     unsure = np.where(labelled, np.float32(0), uncertainty)
-    painted = few_painted_slices(labelled) or AnnotatedSlices()
+    painted = find_annotated_slices(labelled)
     orientations = []
-    for others, annotated in zip(((1, 2), (0, 2), (0, 1)), painted.per_axis, strict=True):
-        full = np.flatnonzero(labelled.mean(axis=others) > ANNOTATED)
-        profile = unsure.sum(axis=others, dtype=np.float64)
-        orientations.append(_Orientation(profile, [*annotated, *full.tolist()], voxels=unsure.size // len(profile)))
+    for others, worked_in in zip(((1, 2), (0, 2), (0, 1)), painted.per_axis, strict=True):
+        left, whole = (of.sum(axis=others, dtype=np.float64) for of in (unsure, uncertainty))
+        annotated = labelled.mean(axis=others) > ANNOTATED
+        annotated[list(worked_in)] |= (left <= (1 - PAINTED) * whole)[list(worked_in)]
+        orientations.append(_Orientation(left, np.flatnonzero(annotated).tolist(), voxels=unsure.size // len(left)))
     chosen: list[Suggestion] = []
     while len(chosen) < count:
         best = max(orientations, key=lambda each: each.gain * each.voxels)

@@ -169,6 +169,7 @@ def cross_validate(
         WorkError: if training fails; what was done is kept.
     """
     from keras_unet3d.jobs.fit_report import write_folds_report
+    from keras_unet3d.serving.description import package_version
     from keras_unet3d.training.crew import count_devices, gather_crew
     from keras_unet3d.training.listener import Quiet
     from keras_unet3d.training.settings import Settings
@@ -184,7 +185,7 @@ def cross_validate(
         raise InputError("Folds are trained by one worker: unset TF_CONFIG, and start it without srun.")
     crew = gather_crew(plan.fit.settings.devices, listener.say)
 
-    fingerprint = fingerprint_of(files, settings, meaning, f"{folds} folds")
+    fingerprint = fingerprint_of(files, settings, meaning, f"{folds} folds", package_version())
     with opened_run(plan.fit, settings, fingerprint, Path(runs) / name, crew, listener) as (decided, run):
         plan = replace(plan, fit=decided)
         listener.planned(plan)

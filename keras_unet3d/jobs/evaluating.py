@@ -111,8 +111,8 @@ def evaluate(
         The measures of each class, and their means.
 
     Raises:
-        InputError: if a file cannot be read, the two do not share a grid, or only a few slices of the truth are painted
-            and nothing says what 0 means in the others.
+        InputError: if a file cannot be read, the two do not share a grid, no voxel of the truth is labelled, or only a
+            few slices of it are painted and nothing says what 0 means in the others.
     """
     meaning, name = meaning or Meaning(), stem_of(Path(truth))
     meaning.check(scheme, [name])
@@ -143,8 +143,8 @@ def evaluate_cases(
         progress: told how many cases are done, of how many, and the name of the next.
 
     Raises:
-        InputError: with all that is wrong, a line each: files that cannot be read or do not share a grid; names that
-            match nowhere; cases that cannot be measured in one unit.
+        InputError: with all that is wrong, a line each: files that cannot be read or do not share a grid; truths
+            without a label; names that match nowhere; cases that cannot be measured in one unit.
     """
     pairs, meaning = _pairs(Path(predictions), Path(truths), warn), meaning or Meaning()
     meaning.check(scheme, [name for name, *_ in pairs])
@@ -257,7 +257,7 @@ def _scored(
     true_index, found_index = reading.truth(name, true), reading.prediction(found)
     if (true_index == UNLABELED).all():
         raise InputError(
-            f"{true.source}: no voxel is labelled, so that there is nothing to compare. Leave the case out."
+            f"{true.source}: no voxel is labelled, so that there is nothing to compare. Give labels, or leave it out."
         )
     ruler = partial(Ruler.of, [true.grid, found.grid], tolerance, unit)
     return scored(name, true_index, found_index, reading.scheme, ruler)

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from keras_unet3d.volumes.box import Triple
 
 
+MOST_ROWS = 5
+"""More rows than these are counted, not named."""
+
+
 @dataclass(frozen=True, eq=False)
 class ExperimentPlan:
     """What `experiment` will do, before it does anything.
@@ -42,7 +46,7 @@ class ExperimentPlan:
         trials: what each training learns from and is scored on, and its network.
         scheme: the classes.
         settings: of every training, as given; what is not set each decides from what it learns from.
-        warnings: what looks wrong with the dataset.
+        warnings: what looks wrong with the dataset, and classes that some training is not scored on.
     """
 
     protocol: Protocol
@@ -93,7 +97,7 @@ def plan_experiment(
 
     Raises:
         InputError: with all that is wrong with the dataset, a line each, or if it has too few slices or cases, or a
-            training would learn only one class.
+            training would not learn every class, or be scored on fewer than two.
     """
     from keras_unet3d.evaluation.protocols import FOLDS, NETWORKS, STEPS, parts_of
     from keras_unet3d.training.settings import Settings
@@ -108,30 +112,40 @@ def plan_experiment(
     read = load_cases(dataset if isinstance(dataset, Dataset) else read_dataset(dataset), meaning)
     parts = parts_of(protocol, read.cases, folds=FOLDS if folds is None else folds, steps=steps or STEPS)
     occurring = _classes_in(case.class_index for case in read)
-    warnings = list(map(str, read.warnings))
+    not_scored: dict[str, dict[str, None]] = {}
     for part in parts:
-        both = [part.shares[case.name].parted(case.class_index) for case in read if case.name in part.shares]
-        unlearned, unscored = (occurring - _classes_in(labels) for labels in zip(*both, strict=True))
+        unlearned, unscored = set(occurring), set(occurring)
+        for case in read:
+            if case.name in part.shares:
+                learned, scored = part.shares[case.name].parted(case.class_index)
+                unlearned -= _classes_in([learned])
+                unscored -= _classes_in([scored])
         row = " ".join(filter(None, (part.alone, part.name)))
         if unlearned:
             raise InputError(
-                f"{row}: nothing that is learned from has labels of {_names(read.scheme, unlearned)}. Annotate more "
-                "slices, or learn from more of them: fewer --folds, other --slices."
+                f"{row}: nothing that is learned from has labels of {_names(read.scheme, unlearned)}. Annotate it in "
+                "more slices or volumes, or learn from more of them: fewer --folds, other --slices."
             )
         if protocol == "sparsity" and len(occurring - unscored) < 2:
             raise InputError(
                 f"{row}: nothing that is scored has labels of {_names(read.scheme, unscored)}, as some row learns from "
                 "every slice through it. Take fewer, with --slices."
             )
-        if unscored:
-            warnings.append(f"{row}: nothing that is scored has labels of {_names(read.scheme, unscored)}.")
+        for number in unscored:
+            not_scored.setdefault(_names(read.scheme, [number]), {})[part.alone or part.name] = None
     of_trial = settings.model_copy(update={"hold_out": "nothing"})
     trials = (Trial(part, named[name]) for part, name in product(parts, names))
+    warnings = [*map(str, read.warnings), *(_not_scored(name, list(rows)) for name, rows in not_scored.items())]
     return ExperimentPlan(protocol, tuple(trials), read.scheme, of_trial, tuple(warnings))
 
 
 def _classes_in(labels: Iterable[NDArray[np.int16]]) -> set[int]:
     return {int(value) for each in labels for value in np.unique(each)} - {UNLABELED}
+
+
+def _not_scored(name: str, rows: Sequence[str]) -> str:
+    some = ", ".join(rows) if len(rows) <= MOST_ROWS else f"{counted(len(rows), 'row')}, the first {rows[0]}"
+    return f"Nothing that is scored has labels of {name} in {some}."
 
 
 def _names(scheme: LabelScheme, numbers: Iterable[int]) -> str:
@@ -183,7 +197,7 @@ def experiment(  # noqa: PLR0913 - what an experiment is, and where it goes
     files = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     plan = plan_experiment(files, protocol, settings, networks=networks, folds=folds, steps=steps, meaning=meaning)
     listener.planned(plan)
-    parts = (f"{trial} {trial.part.shares}" for trial in plan.trials)  # trainings of one version are compared
+    parts = (f"{trial} {trial.part.shares}" for trial in plan.trials)
     fingerprint = fingerprint_of(files, plan.settings, meaning, *parts, package_version())
     run = open_run(Path(runs) / f"experiment_{protocol}", fingerprint)
     with run.alone():

@@ -72,9 +72,11 @@ def write_fit_report(
         Section("From all sides", [views_html([VolumeView.of(case)])]),
     ]
     if scores and len(scores.cases) > 1:
-        sections = [score_section(scores), case_section(scores, (), [case.name]), *sections]
+        told = "Each volume where something of it was held out, by the weights that were kept."
+        by_volume = Section("Scores on what was held out, by volume", [told, *score_section(scores).parts])
+        sections = [by_volume, case_section(scores, (), [case.name]), *sections]
     else:
-        scores = None  # which are those of all that was held out
+        scores = None  # the description has those of all that was held out together
     return _written(run, model_page(_name(version), read_description(version), sections, scores), listener)
 
 

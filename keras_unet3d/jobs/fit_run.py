@@ -67,7 +67,9 @@ def opened_run(
 def say_what_is_kept(run: Run, listener: Listener) -> None:
     """Say that a run is another than the last, where that one is unfinished."""
     if run.other_unfinished:
-        listener.say(f"{run.other_unfinished} is unfinished and kept; data or settings differ, so a new run begins.")
+        listener.say(
+            f"{run.other_unfinished} is unfinished and kept; data, settings or version differ, so a new run begins."
+        )
 
 
 def continued(plan: FitPlan, decided: ResolvedSettings, given: Settings) -> FitPlan:

@@ -46,8 +46,7 @@ class Suggestions:
         folder: of this round, with everything that was written.
         annotation: the file to go on with: what was annotated, and in the suggested slices what the model says, to be
             corrected; every other voxel is as it was.
-        pictures: of each slice: the image, the prediction but for the background over it, and where the model is unsure
-            (bright).
+        pictures: of each slice: the image, the predicted structures over it, and where the model is unsure (bright).
         unit: of distances, empty where it is not known.
         planes: what slices orthogonal to z, y and x are called in a patient (`Grid.planes`).
         meaning: how to read unpainted voxels of `annotation`, by what was said and what the model knows; of slices, all

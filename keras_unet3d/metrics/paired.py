@@ -105,7 +105,8 @@ class PairedTable:
         }
 
     def _as_json(self, value: int | None) -> dict[str, Any]:
-        return {measure.key: self.difference(measure, value).as_json() for measure in self.measures}
+        asked = (measure for measure in self.first.measures if measure in self.second.measures)
+        return {measure.key: self.difference(measure, value).as_json() for measure in asked}
 
 
 def _signed_rank(differences: np.ndarray[Any, np.dtype[np.float64]]) -> float:

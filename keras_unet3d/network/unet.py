@@ -48,8 +48,8 @@ def build_unet3d(  # noqa: PLR0913 - so many things make a network another
         padding: ``"valid"``, unpadded as in the paper, where an axis loses 88 voxels; or ``"same"``, zero-padded.
         unpooled: how many levels, from the finest on, do not pool along z, y and x, for voxels that are farther apart
             along one axis; with (1, 0, 0) the first pooling is 1×2×2.
-        dimensions: 3; or 2 for the same in two dimensions, to compare with as in section 4.1 of the paper: convolutions
-            are 1×3×3, and no level pools along z, so that each slice orthogonal to it is seen alone.
+        dimensions: 3; or 2 for a network to compare with, as in section 4.1 of the paper: convolutions are 1×3×3, and
+            no level pools along z, so that each slice orthogonal to it is seen alone.
         normalization: before each ReLU: ``"batch"``, ``"group"``, ``"instance"`` or None.
         seed: decides the initial weights; None draws others at every call.
         initial: how kernels begin: ``"he_normal"`` (He et al. 2015), or ``"zeros"``, at once, where all are replaced.

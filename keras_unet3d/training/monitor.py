@@ -25,7 +25,7 @@ class Monitor:
     """
 
     def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
-        self._name = "/".join(folder.parts[-3:])  # of folds and trials, too, only one has it
+        self._name = "/".join(folder.parts[-3:])  # unique among folds and trials, too
         self._names = class_names
         self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
 

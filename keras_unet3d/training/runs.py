@@ -26,8 +26,8 @@ class Run:
 
     Attributes:
         folder: ``runs/<name>/<number>``: checkpoints, TensorBoard logs, ``settings.toml`` and the Keras model.
-        other_unfinished: the newest run, if it is unfinished and this call does not continue it, because data or
-            settings differ.
+        other_unfinished: the newest run, if it is unfinished and this call does not continue it, because data,
+            settings or, where trainings are compared, the version of this package differ.
     """
 
     folder: Path

@@ -18,6 +18,12 @@ def uncertain_at(*slices):
     return uncertainty
 
 
+def uncertain_like(labelled, z):
+    uncertainty = np.full(labelled.shape, 0.01, np.float32)
+    uncertainty[z] = 0.9
+    return uncertainty
+
+
 def names(found):
     return [each.name for each in found]
 
@@ -66,17 +72,24 @@ def test_a_small_box_of_labels_annotates_no_slice():
     assert np.isinf(found[0].distance)
 
 
-@pytest.mark.parametrize("annotated", [(5, 15, 25), (12,)])
+@pytest.mark.parametrize("annotated", [(5, 15, 25), (12,), (14, 15), (5, 6, 15, 16, 25, 26), (5, 20, 21, 22, 23)])
 def test_slices_that_are_painted_around_the_object_are_annotated(annotated):
     """Less than half of each has a label; the slice beside one that was painted came first."""
-    labelled = np.zeros((30, 32, 32), bool)
+    labelled = AnnotatedSlices(x=(3, 4, 5, 6)).mask((30, 40, 40))
     for z in annotated:
-        labelled[z, 6:26, 6:26] = True
+        labelled[z, 6:32, 6:32] = True
     found = suggest_slices(np.ones(labelled.shape, np.float32), labelled, (1, 1, 1), 12)
     along_z = [each for each in found if each.axis == 0]
     assert along_z
     assert all(np.isfinite(each.distance) for each in along_z)
     assert min(abs(each.index - z) for each in along_z for z in annotated) > 2
+
+
+def test_a_scribble_annotates_no_slice():
+    labelled = np.zeros((30, 32, 32), bool)
+    labelled[14, 10, 10:20] = True
+    (first,) = suggest_slices(uncertain_like(labelled, 14), labelled, (1, 1, 1), 1)
+    assert first.name == "z=14"
 
 
 def test_large_slices_come_first_and_more_often():
