@@ -96,27 +96,43 @@ def test_an_experiment_that_is_interrupted_continues_and_comes_out_the_same(data
     assert (found.run / "experiment.md").read_text(encoding="utf-8") == found.scores.as_markdown()
 
 
+class Pressing(Quiet):
+    """Presses Ctrl-C in the first step."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def step(self, report):
+        signal.raise_signal(signal.SIGINT)
+
+
 @pytest.mark.slow
 def test_a_training_continues_with_less_memory_where_that_is_asked_for_now(dataset, tmp_path):
     """As `fit` does; the message of a training that the memory did not suffice for says so."""
-
-    class Pressing(Quiet):
-        def step(self, report):
-            signal.raise_signal(signal.SIGINT)
-
     call = {"networks": ["2D with BN"], "meaning": MEANING, "runs": tmp_path}
     with pytest.raises(KeyboardInterrupt):
         unet3d.experiment(dataset, "full", TINY, listener=Pressing(), **call)
-    watching = Watching()
-    other = TINY.model_copy(update={"steps": 1})
-    watching.pressed = True
-    unet3d.experiment(dataset, "full", other, listener=watching, **call)
-    assert any("1 is unfinished and kept" in text for text in watching.said)
-
     sparing = type(TINY).model_validate({**TINY.model_dump(exclude_unset=True), "recompute": True})
-    found = unet3d.experiment(dataset, "full", sparing, listener=watching, **call)
+    found = unet3d.experiment(dataset, "full", sparing, **call)
+    assert found.run.name == "1"
     decided = [read_resolved(file) for file in sorted(found.run.glob("*/settings.toml"))]
     assert [each.recompute for each in decided] == [True, True]
+
+
+@pytest.mark.slow
+def test_another_version_or_setting_begins_anew_and_says_so(dataset, tmp_path, monkeypatch):
+    call = {"networks": ["2D with BN"], "meaning": MEANING, "runs": tmp_path}
+    told = [Pressing() for _ in range(3)]
+    for listener, version, steps in zip(told, ("1.0", "1.0", "1.1"), (2, 3, 3), strict=True):
+        monkeypatch.setattr("keras_unet3d.serving.description.package_version", lambda version=version: version)
+        with pytest.raises(KeyboardInterrupt):
+            unet3d.experiment(dataset, "full", TINY.model_copy(update={"steps": steps}), listener=listener, **call)
+    kept = [[text.split()[0] for text in each.said if "is unfinished and kept" in text] for each in told]
+    folder = tmp_path / "experiment_full"
+    assert kept == [[], [str(folder / "1")], [str(folder / "2")]]
 
 
 def test_a_class_that_a_training_would_not_know_is_refused(tmp_path):
