@@ -96,10 +96,10 @@ def command(
     if len(found.slices) < count:
         no = "No other slice" if found.slices else "No slice"
         terminal.say(f"{no} would teach anything: the model is sure of the rest, or it is annotated.")
-    if not found.slices:
-        terminal.say(f"{found.annotation} is what was annotated, as it was.")
     if found.slices:
         _say_commands(terminal, found, ",".join(map(str, image)), count, folder)
+    else:
+        terminal.say(f"{found.annotation} is what was annotated, as it was.")
     terminal.result(found.as_json())
 
 
